@@ -1,0 +1,120 @@
+"""A shallow autoregressive last layer: p(x | z, c) = product over pixels of p(x_i | x_{<i} near i, z, c).
+
+The decoder's feature map is met by one masked convolution of the pixels already drawn (rows above and to the left),
+then by two 1x1 convolutions. It spares the latents the texture of strokes, so that they hold what is global. Sources:
+van den Oord et al., "Pixel Recurrent Neural Networks", 2016; Gulrajani et al., "PixelVAE", 2017.
+
+The masked convolution depends on x alone: with K samples a row it is computed once, not K times.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from condvae.heads import Pixels
+from condvae.trace import Condition, Draw
+
+FEATURES = 16  # channels of the feature map that the head reads
+PIXELS = 900  # level of the noise that pixels are drawn with: no latent has it
+
+
+class Autoregressive(Pixels):
+    """Bernoulli pixels in raster order, each given the features [B, F, H, W] and its drawn neighbourhood."""
+
+    def __init__(self, features: Tensor, head: AutoregressiveHead, sight: float) -> None:
+        super().__init__(features)
+        self.head = head
+        self.sight = sight
+
+    def entries(self, x: Tensor) -> Tensor:
+        context = self.head.context(x)
+        if self.sight < 1:  # the rows of a batch come in random order, so the first are a random share
+            context = context * (torch.arange(len(x), device=x.device) < self.sight * len(x))[:, None, None, None]
+        features = self.split(self.parameters, x)
+        logits = self.head.mix((features + context).flatten(0, 1)).unflatten(0, features.shape[:2]).float()
+        return -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+
+    @property
+    def mean(self) -> Tensor:
+        raise NotImplementedError("an autoregressive picture has no mean in closed form; ask picture(draw)")
+
+    def picture(self, draw: Draw) -> Tensor:
+        """Each pixel's probability given the pixels drawn before it, [B, 1, H, W]: a draw with its edges kept grey.
+
+        At temperature 0 the pixels before it are the more probable ones instead of drawn ones.
+        """
+        return self.head.paint(self.parameters, draw)[1]
+
+    def sample_pixels(self, draw: Draw) -> Tensor:
+        """A draw of the binary pixels, [B, 1, H, W]."""
+        return self.head.paint(self.parameters, draw)[0]
+
+
+class AutoregressiveHead(nn.Module):
+    """Feature map [B, F, H, W] -> Autoregressive over one-channel binary pictures.
+
+    above, aside: rows above and columns to each side that a pixel sees. Until the share `blind` of the training is
+    over, a shrinking part of each batch sees no pixel at all: otherwise the last layer learns first, and the latents
+    are never used.
+    """
+
+    normalised = "binary"
+
+    def __init__(self, features: int, above: int = 3, aside: int = 4, blind: float = 0.15) -> None:
+        super().__init__()
+        self.above, self.aside, self.blind = above, aside, blind
+        self.progress = 1.0
+        seen = above * (2 * aside + 1) + aside
+        self.up = nn.Parameter(torch.randn(features, 1, above, 2 * aside + 1) * seen**-0.5)
+        self.left = nn.Parameter(torch.randn(features, 1, 1, aside) * seen**-0.5)
+        self.bias = nn.Parameter(torch.zeros(features))
+        self.hidden = nn.Conv2d(features, features, 1)
+        self.out = nn.Conv2d(features, 1, 1)
+        nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
+        nn.init.zeros_(self.out.weight)
+        nn.init.constant_(self.out.bias, -1.5)  # most pixels of a drawing are background
+
+    def begin(self, progress: float) -> None:
+        """Before a training pass: how far the training is, in [0, 1]."""
+        self.progress = progress
+
+    def forward(self, features: Tensor, c: Condition) -> Pixels:
+        ramp = (self.progress - self.blind / 4) / (self.blind * 0.75) if self.blind else 1.0
+        return Autoregressive(features, self, min(1.0, max(0.0, ramp)) if self.training else 1.0)
+
+    def kernel(self) -> Tensor:
+        """[F, 1, above + 1, 2 aside + 1], zero at the pixel itself and right of it."""
+        return torch.cat([self.up, F.pad(self.left, (0, self.aside + 1))], 2)
+
+    def context(self, x: Tensor) -> Tensor:
+        """What the pixels before each pixel of x [B, 1, H, W] say: [B, F, H, W]; outside the picture is background."""
+        padded = F.pad(x * 2 - 1, (self.aside, self.aside, self.above, 0), value=-1.0)
+        return F.conv2d(padded, self.kernel().to(padded.dtype), self.bias.to(padded.dtype))
+
+    def mix(self, features: Tensor) -> Tensor:
+        """Features and context, summed -> logits [B, 1, H, W]."""
+        return self.out(torch.relu(self.hidden(torch.relu(features))))
+
+    def paint(self, features: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Pixel by pixel: (drawn pixels, their probabilities), both [B, 1, H, W]."""
+        rows, _, height, width = features.shape
+        warm = draw.heat(0) > 0
+        noise = draw.noise.uniform((rows, 1, height, width), PIXELS).to(features) if warm else None
+        canvas = features.new_full((rows, height + self.above, width + 2 * self.aside), -1.0)
+        shown = features.new_zeros(rows, 1, height, width)
+        kernel = self.kernel().flatten(1).to(features).T
+        hidden, out = self.hidden.weight.flatten(1).T, self.out.weight.flatten(1).T
+        places = features + self.bias.to(features)[:, None, None]
+        for i in range(height):
+            for j in range(width):
+                window = canvas[:, i : i + self.above + 1, j : j + 2 * self.aside + 1].reshape(rows, -1)
+                state = torch.relu(torch.addmm(places[:, :, i, j], window, kernel))
+                state = torch.relu(torch.addmm(self.hidden.bias, state, hidden))  # type: ignore[arg-type]
+                p = torch.sigmoid(torch.addmm(self.out.bias, state, out))[:, 0]  # type: ignore[arg-type]
+                level = noise[:, 0, i, j] if noise is not None else 0.5
+                canvas[:, i + self.above, j + self.aside] = (p > level).to(p) * 2 - 1
+                shown[:, 0, i, j] = p
+        drawn = (canvas[:, self.above :, self.aside : self.aside + width] + 1) / 2
+        return drawn[:, None], shown

@@ -1,0 +1,227 @@
+"""Heads: the last step of a network, from features to a distribution.
+
+Heads return torch.distributions objects in float32, never (mean, log-variance) tuples. Those over pictures are
+`Pixels`: they score only what is seen of x, and give a picture through one function.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+from condvae.trace import Condition, Draw
+
+LOG_SIGMA = (
+    -7.0,
+    5.0,
+)  # a posterior's log standard deviation: wider than any use, narrow enough never to overflow
+
+
+def diagonal(mean: Tensor, log_sigma: Tensor) -> Independent:
+    """Normal with a diagonal covariance over the last dimension, log sigma bounded so that no KL turns into NaN."""
+    sigma = log_sigma.float().clamp(*LOG_SIGMA).exp()
+    return Independent(Normal(mean.float(), sigma, validate_args=False), 1, validate_args=False)
+
+
+class GaussianHead(nn.Module):
+    """Features [B, F] -> diagonal Normal over z [B, Z] (Kingma & Welling, "Auto-Encoding Variational Bayes", 2013)."""
+
+    def __init__(self, features: int, z: int) -> None:
+        super().__init__()
+        self.z = z
+        self.linear = nn.Linear(features, 2 * z)
+
+    def forward(self, features: Tensor) -> Distribution:
+        mean, log_variance = self.linear(features).chunk(2, -1)
+        return diagonal(mean, 0.5 * log_variance)
+
+
+class StandardNormal(nn.Module):
+    """The prior N(0, I) over z [B, Z], whatever is asked."""
+
+    def __init__(self, z: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(z), persistent=False)
+        self.register_buffer("scale", torch.ones(z), persistent=False)
+
+    def forward(self, c: Condition) -> Distribution:
+        assert isinstance(self.loc, Tensor) and isinstance(self.scale, Tensor)
+        normal = Normal(self.loc.expand(c.rows, -1), self.scale.expand(c.rows, -1), validate_args=False)
+        return Independent(normal, 1, validate_args=False)
+
+
+class ConditionalNormal(nn.Module):
+    """A learned prior p(z | c): a diagonal Normal whose parameters are a network of the condition.
+
+    Source: Sohn, Lee, Yan, "Learning Structured Output Representation using Deep Conditional Generative Models", 2015.
+    Starts at N(0, I) for every condition.
+    """
+
+    def __init__(self, condition: int, z: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(condition, 2 * z)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, c: Condition) -> Distribution:
+        mean, log_variance = self.linear(c.vector).chunk(2, -1)
+        return diagonal(mean, 0.5 * log_variance)
+
+
+class Pixels(Distribution):
+    """A distribution over pictures [B, C, H, W]. `log_prob(x, seen)` counts only the seen entries.
+
+    x may hold fewer rows than the distribution: with K samples a row, row b of x is scored by rows b, B + b, 2 B + b,
+    ... and log_prob returns [K * B].
+    """
+
+    has_validate_sample = False
+
+    def __init__(self, parameters: Tensor) -> None:
+        self.parameters = parameters
+        super().__init__(parameters.shape[:1], parameters.shape[1:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """Expected picture [B, C, H, W] in [0, 1]."""
+        raise NotImplementedError
+
+    def entries(self, x: Tensor) -> Tensor:
+        """log p of each entry, [K, B, C, H, W] for x [B, C, H, W]."""
+        raise NotImplementedError
+
+    def split(self, values: Tensor, x: Tensor) -> Tensor:
+        """[K * B, ...] -> [K, B, ...], B being x's rows."""
+        return values.unflatten(0, (-1, x.shape[0]))
+
+    def log_prob(self, value: Tensor, seen: Tensor | None = None) -> Tensor:
+        entries = self.entries(value)
+        if seen is not None:
+            entries = entries * seen
+        return entries.flatten(2).sum(-1).flatten()
+
+    def picture(self, draw: Draw) -> Tensor:
+        """The picture shown for this distribution [B, C, H, W]: its mean, unless it has none."""
+        return self.mean
+
+
+class Bernoulli(Pixels):
+    """Independent Bernoulli entries with the given logits; for x in (0, 1) an unnormalised score, the grey BCE."""
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.sigmoid(self.parameters)
+
+    def entries(self, x: Tensor) -> Tensor:
+        logits = self.split(self.parameters, x)
+        return -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+
+
+class Gaussian(Pixels):
+    """Independent Normal entries of one standard deviation a channel, a density over x as a real number in [0, 1]."""
+
+    def __init__(self, mean: Tensor, log_sigma: Tensor) -> None:
+        super().__init__(mean)
+        self.log_sigma = log_sigma
+
+    @property
+    def mean(self) -> Tensor:
+        return self.parameters.clamp(0, 1)
+
+    def entries(self, x: Tensor) -> Tensor:
+        mean = self.split(self.parameters, x)
+        error = (x - mean) * torch.exp(-self.log_sigma)
+        return -0.5 * error.square() - self.log_sigma - 0.5 * math.log(2 * math.pi)
+
+
+class DiscretisedLogistic(Pixels):
+    """8-bit entries: the mass that a logistic gives to each of 256 bins of width 1/255; the edge bins take the tails.
+
+    A normalised likelihood of pixels v / 255. Source: Kingma et al., "Improved Variational Inference with Inverse
+    Autoregressive Flow", 2016, and Salimans et al., "PixelCNN++", 2017.
+    """
+
+    def __init__(self, mean: Tensor, log_scale: Tensor) -> None:
+        super().__init__(mean)
+        self.log_scale = log_scale
+
+    @property
+    def mean(self) -> Tensor:
+        return self.parameters.clamp(0, 1)
+
+    def entries(self, x: Tensor) -> Tensor:
+        mean, scale = self.split(self.parameters, x), torch.exp(-self.log_scale)
+        upper, lower = (x - mean + 0.5 / 255) * scale, (x - mean - 0.5 / 255) * scale
+        # log(sigmoid(u) - sigmoid(l)) = log(1 - exp(l - u)) + logsigmoid(u) + logsigmoid(-l): no bin underflows
+        inside = torch.log(-torch.expm1(lower - upper)) + F.logsigmoid(upper) + F.logsigmoid(-lower)
+        return torch.where(
+            x < 0.5 / 255, F.logsigmoid(upper), torch.where(x > 254.5 / 255, F.logsigmoid(-lower), inside)
+        )
+
+
+class BernoulliHead(nn.Module):
+    """Feature map [B, C, H, W] -> Bernoulli: the map holds the logits."""
+
+    normalised = "binary"
+
+    def forward(self, features: Tensor, c: Condition) -> Pixels:
+        return Bernoulli(features.float())
+
+
+class GaussianPixels(nn.Module):
+    """Feature map [B, C, H, W] -> Gaussian around it, its noise fixed, learned, or optimal.
+
+    sigma: a number: fixed; "learned": one parameter a channel, trained with the rest; "optimal": a buffer a channel
+    that follows the detached mean squared error of the training batches, the maximum-likelihood sigma (Rybkin,
+    Daniilidis, Levine, "Simple and Effective VAE Training with Calibrated Decoders", 2021). A buffer, because a sigma
+    taken from the batch that is scored would make a row's likelihood depend on the other rows.
+    """
+
+    normalised = "continuous"
+    RATE = 0.01  # how fast the optimal sigma follows the batches
+    FLOOR = math.log(1e-3)  # a quarter of one 8-bit step: below it a density rewards copying the quantisation
+
+    def __init__(self, channels: int, sigma: float | str = "optimal") -> None:
+        super().__init__()
+        self.sigma = sigma
+        start = torch.full((channels, 1, 1), math.log(sigma if isinstance(sigma, float | int) else 0.3))
+        self.log_sigma: Tensor
+        if sigma == "learned":
+            self.log_sigma = nn.Parameter(start)
+        else:
+            self.register_buffer("log_sigma", start)
+
+    def forward(self, features: Tensor, c: Condition) -> Pixels:
+        return Gaussian(features.float(), self.log_sigma.clamp(self.FLOOR, 2.0))
+
+    @torch.no_grad()
+    def observe(self, pixels: Pixels, x: Tensor) -> None:
+        """After a training pass: let the optimal sigma follow the batch's error."""
+        if self.sigma == "optimal":
+            error = (pixels.split(pixels.parameters.detach(), x) - x).square().mean((0, 1, 3, 4))[:, None, None]
+            variance = torch.exp(2 * self.log_sigma).lerp(error.clamp_min(1e-6), self.RATE)
+            self.log_sigma.copy_(0.5 * torch.log(variance))
+
+
+class LogisticHead(nn.Module):
+    """Feature map [B, C, H, W] -> discretised logistic around it with one learned scale a channel."""
+
+    normalised = "8-bit"
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.full((channels, 1, 1), math.log(0.1)))
+
+    def forward(self, features: Tensor, c: Condition) -> Pixels:
+        return DiscretisedLogistic(features.float(), self.log_scale.clamp(-7.0, 2.0))
+
+
+def pixel_head(likelihood: str, channels: int, sigma: float | str = "optimal") -> nn.Module:
+    """The head of that name: "bernoulli", "gaussian" or "logistic"."""
+    if likelihood == "bernoulli":
+        return BernoulliHead()
+    return GaussianPixels(channels, sigma) if likelihood == "gaussian" else LogisticHead(channels)

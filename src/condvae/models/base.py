@@ -1,0 +1,51 @@
+"""What every model of the house is: one pass that returns a Trace, and the loss that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from condvae.trace import Batch, Condition, Draw, Trace
+
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What the trainer asks of the ELBO.
+
+    beta: weight of the KL, reached after the share `warm_up` of the training; free_bits: nats a unit that are not
+    charged; samples: Monte-Carlo samples a row; importance: their importance-weighted bound in place of the ELBO.
+    """
+
+    beta: float = 1.0
+    warm_up: float = 0.0
+    free_bits: float = 0.0
+    samples: int = 1
+    importance: bool = False
+
+
+class Model(nn.Module):
+    """Abstract: a conditional model p(x | c) with latents.
+
+    model(c)         generates: z from the prior, x from the decoder
+    model(c, x)      infers: z from the posterior
+    model(c, z=z)    decodes: z as given
+    """
+
+    objective = Objective()
+
+    def forward(
+        self,
+        c: Condition,
+        x: Tensor | None = None,
+        z: Sequence[Tensor | None] | None = None,
+        draw: Draw | None = None,
+    ) -> Trace:
+        raise NotImplementedError
+
+    def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
+        """(terms, notes): named terms whose sum is minimised, and detached notes; means over the batch, in nats."""
+        raise NotImplementedError

@@ -1,0 +1,134 @@
+"""Where random numbers come from: a stream for training, a counter for everything that is asked.
+
+A picture that is asked for must not depend on how many others are asked for with it, on the size of the chunk that
+it was drawn in, or on the number of threads. So its noise is not read from a stream: it is a function of (seed, row,
+level, position), one 64-bit counter mixed by the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable
+pseudorandom number generators", 2014) and turned into normals by Box and Muller's transform (1958).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+ROWS_AT_ONCE = 1 << 20  # words mixed at once: bounds the memory that a long request takes
+
+
+def mix(words: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser, elementwise on uint64: a bijection whose output bits all depend on all input bits."""
+    with np.errstate(over="ignore"):
+        words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
+
+
+def combine(*numbers: int | np.ndarray) -> np.ndarray:
+    """One uint64 key from several integers or arrays of them; the order counts."""
+    key: np.ndarray = np.zeros((), np.uint64)
+    with np.errstate(over="ignore"):
+        for number in numbers:
+            if isinstance(number, int):
+                number = np.asarray(number % 2**64, np.uint64)
+            key = mix(key * np.uint64(3) + mix(np.asarray(number).astype(np.uint64) + GOLDEN))
+    return key
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed in [0, 2^63) for torch.Generator, from several integers: (seed, step, rank), say."""
+    return int(combine(*numbers) >> np.uint64(1))
+
+
+class Noise(Protocol):
+    """A source of noise: `level` numbers the latents of a model, so that each has noise of its own."""
+
+    def normal(self, shape: Sequence[int], level: int) -> Tensor: ...
+
+    def uniform(self, shape: Sequence[int], level: int) -> Tensor: ...
+
+
+class Stream:
+    """Noise read from a generator in the order of the calls: fast, on the generator's device; for training."""
+
+    def __init__(self, generator: torch.Generator | None = None, seed: int | None = None) -> None:
+        if generator is None:
+            generator = torch.Generator()
+            generator.manual_seed(seed) if seed is not None else generator.seed()
+        self.generator = generator
+
+    def normal(self, shape: Sequence[int], level: int) -> Tensor:
+        return torch.randn(tuple(shape), generator=self.generator, device=self.generator.device)
+
+    def uniform(self, shape: Sequence[int], level: int) -> Tensor:
+        return torch.rand(tuple(shape), generator=self.generator, device=self.generator.device)
+
+
+class RowNoise:
+    """Noise of row i as a function of (seed, rows[i], level) alone.
+
+    rows: [N] integers or [N, m] tuples of integers that name the rows. Shapes asked for are [N, ...] or, with K
+    samples a row, [K, N, ...]; the first k samples of a row do not depend on K.
+    """
+
+    def __init__(self, seed: int, rows: np.ndarray, device: torch.device | str = "cpu") -> None:
+        rows = np.asarray(rows)
+        columns = rows[:, None].T if rows.ndim == 1 else rows.T
+        self.keys = combine(seed, *columns)
+        self.device = torch.device(device)
+
+    def _words(self, samples: int, level: int, words: int, kind: int) -> np.ndarray:
+        """uint64 [N, K, words]: word j of sample k of row i is a function of (key_i, level, kind, k, j).
+
+        kind: 0 for normals, 1 for uniforms, so that a level may draw one of each without tying them together.
+        """
+        with np.errstate(over="ignore"):
+            base = combine(self.keys[:, None], 2 * level + kind, np.arange(samples, dtype=np.uint64)[None])
+            counter = (np.arange(words, dtype=np.uint64) + np.uint64(1)) * GOLDEN
+            return mix(base[:, :, None] + counter)
+
+    def _arrange(self, values: np.ndarray, shape: Sequence[int]) -> Tensor:
+        """[N, K, event] -> the shape asked for, [N, ...] or [K, N, ...]."""
+        values = values.transpose(1, 0, 2).reshape(tuple(shape))
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+
+    def _event(self, shape: Sequence[int]) -> tuple[int, int]:
+        """(samples a row, numbers a sample) of a shape [N, ...] or [K, N, ...]."""
+        rows = len(self.keys)
+        if shape[0] == rows and not (len(shape) > 2 and shape[1] == rows):
+            return 1, math.prod(shape[1:])
+        if len(shape) > 1 and shape[1] == rows:
+            return shape[0], math.prod(shape[2:])
+        raise ValueError(f"shape must be [{rows}, ...] or [K, {rows}, ...]; got {list(shape)}")
+
+    def uniform(self, shape: Sequence[int], level: int) -> Tensor:
+        samples, event = self._event(shape)
+        words = self._words(samples, level, event, 1)
+        return self._arrange((words >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24), shape)
+
+    def normal(self, shape: Sequence[int], level: int) -> Tensor:
+        samples, event = self._event(shape)
+        words = self._words(samples, level, 2 * ((event + 1) // 2), 0)
+        unit = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        half = unit.shape[-1] // 2
+        radius = np.sqrt(-2.0 * np.log1p(-unit[..., :half]))
+        angle = 2.0 * np.pi * unit[..., half:]
+        values = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+        return self._arrange(values[..., :event], shape)
+
+
+class Given:
+    """Noise handed in, one tensor a level: the same noise under another prior, or noise as an input of an export."""
+
+    def __init__(self, normals: Sequence[Tensor]) -> None:
+        self.normals = tuple(normals)
+
+    def normal(self, shape: Sequence[int], level: int) -> Tensor:
+        return self.normals[level].expand(tuple(shape))
+
+    def uniform(self, shape: Sequence[int], level: int) -> Tensor:
+        return torch.special.ndtr(self.normal(shape, level))

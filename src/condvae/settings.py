@@ -1,0 +1,139 @@
+"""Every knob of a model and its training, in one typed model: the Python keywords, the command's flags and the file.
+
+A recipe is a row of differences over these defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from condvae.errors import Refused, suggest
+
+Network = Literal["conv", "mlp"]
+Likelihood = Literal["auto", "bernoulli", "autoregressive", "gaussian", "logistic"]
+Binarise = Literal["grey", "dynamic", "static"]
+Density = Literal["auto", "gaussian", "mixture", "none"]
+
+
+class Settings(BaseModel):
+    """Settings of a model and its training; the defaults are meant for data that nobody has tuned to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    network: Network = "conv"
+    """Encoder and decoder: "conv" (residual convolutions) or "mlp" (dense layers)."""
+    hidden: tuple[int, ...] = (500, 500)
+    """Sizes of the encoder's dense layers; the decoder has them in reverse order (network "mlp")."""
+    width: int = Field(32, ge=1)
+    """Channels of the first convolution; doubled with each halving of the picture (network "conv")."""
+    blocks: int = Field(1, ge=0)
+    """Residual blocks at each size (network "conv")."""
+    features: int = Field(256, ge=1)
+    """Units of the dense layer between convolutions and latents, where the condition enters (network "conv")."""
+    activation: Literal["relu", "silu", "tanh", "gelu"] = "relu"
+    """Activation of every layer."""
+    normalise: Literal["batch", "none"] = "batch"
+    """Normalisation of the convolutions' features (network "conv")."""
+    z: int = Field(16, ge=1)
+    """Number of latent units."""
+    prior: Literal["standard", "learned"] = "standard"
+    """Prior of the latents in training: N(0, I), or a Normal learned for each condition."""
+    likelihood: Likelihood = "auto"
+    """Distribution of the pixels; "auto" chooses from the data and says so."""
+    sigma: float | Literal["learned", "optimal"] = "optimal"
+    """Noise of a Gaussian likelihood: a number, learned, or the optimal one."""
+    binarise: Binarise = "grey"
+    """What the model sees of grey pixels: themselves, a new binary draw each time, or one fixed binary draw."""
+
+    epochs: int = Field(30, ge=0)
+    """Passes over the training data."""
+    batch: int | None = Field(None, ge=1)
+    """Rows a step; by default from 32 to 128 with the size of the data."""
+    lr: float = Field(1e-3, gt=0)
+    """Learning rate."""
+    optimiser: Literal["adam", "adamw"] = "adam"
+    """Optimiser: Adam, or AdamW with weight decay 0.01."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over the training: constant, or falling to zero along a cosine after a short rise."""
+    average: float = Field(0.999, ge=0, lt=1)
+    """Decay of the averaged weights that are used after training; 0 = the raw weights."""
+    beta: float = Field(1.0, ge=0)
+    """Weight of the KL; anything but 1 is not the ELBO, and the results say so."""
+    warm_up: float = Field(0.0, ge=0, le=1)
+    """Share of the training over which the weight of the KL rises from 0."""
+    free_bits: float = Field(0.0, ge=0)
+    """Nats of KL a latent unit that are not charged."""
+    samples: int = Field(1, ge=1)
+    """Monte-Carlo samples of the latents a row and step."""
+    importance: bool = False
+    """Train on the importance-weighted bound of the samples in place of the ELBO."""
+    clip: float = Field(0.0, ge=0)
+    """Largest norm of the gradient, clipped after backward; 0 = no clipping."""
+    density: Density = "auto"
+    """Density fitted to the latents of each label after training, the default prior for generation."""
+    hold_out: float = Field(0.05, ge=0)
+    """Training rows kept back for the validation bound: a share below 1, else a number of rows."""
+
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of everything random in the training."""
+    device: str = "auto"
+    """Device: "auto", "cpu", "cuda", "mps"."""
+    devices: int = Field(1, ge=1)
+    """Number of devices or processes."""
+    precision: Literal["32", "bf16"] = "32"
+    """Arithmetic of the networks: float32, or bfloat16 where it is safe."""
+    threads: int = Field(0, ge=0)
+    """Threads on the CPU; 0 = as the process has them. Stored in the run."""
+
+
+class Overrides(TypedDict, total=False):
+    """The same knobs, each of which may be left out: keywords of `condvae.fit`."""
+
+    network: Network
+    hidden: tuple[int, ...]
+    width: int
+    blocks: int
+    features: int
+    activation: Literal["relu", "silu", "tanh", "gelu"]
+    normalise: Literal["batch", "none"]
+    z: int
+    prior: Literal["standard", "learned"]
+    likelihood: Likelihood
+    sigma: float | Literal["learned", "optimal"]
+    binarise: Binarise
+    epochs: int
+    batch: int | None
+    lr: float
+    optimiser: Literal["adam", "adamw"]
+    schedule: Literal["constant", "cosine"]
+    average: float
+    beta: float
+    warm_up: float
+    free_bits: float
+    samples: int
+    importance: bool
+    clip: float
+    density: Density
+    hold_out: float
+    seed: int
+    device: str
+    devices: int
+    precision: Literal["32", "bf16"]
+    threads: int
+
+
+def settings_of(*layers: Mapping[str, Any]) -> Settings:
+    """Settings from layers of differences, the later winning; Refused in one sentence where one is not possible."""
+    values = {name: value for layer in layers for name, value in layer.items()}
+    for name in values:
+        if name not in Settings.model_fields:
+            raise Refused(f"{name!r} is not a setting{suggest(name, Settings.model_fields)}")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise Refused(f"{name} was given as {values.get(name)!r}: {first['msg'].lower()}") from None

@@ -1,0 +1,129 @@
+"""All that passes between the rooms: what is asked (Condition), a batch, how noise enters (Draw), and the Trace.
+
+A model is one pass, `model(c, x=None, z=None, draw=Draw())`, which returns a Trace: the latents settled on the way
+and the distribution of x. Training, every task and every measure read the Trace and ask nothing else of a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from condvae.noise import Noise, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is asked, as tensors: `vector` [N, D]; D = 0 where there is nothing to ask for."""
+
+    vector: Tensor
+
+    @property
+    def rows(self) -> int:
+        return self.vector.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.vector.shape[1]
+
+    def __getitem__(self, index: Tensor | slice) -> Condition:
+        return Condition(self.vector[index])
+
+    def repeat(self, k: int) -> Condition:
+        """K copies one after the other, [K * N, D]: row n of copy k is at k * N + n."""
+        return self if k == 1 else Condition(self.vector.repeat(k, 1))
+
+    def to(self, device: torch.device | str) -> Condition:
+        return Condition(self.vector.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows to learn from: x [B, C, H, W] in [0, 1], c of B rows, weight [B] (undoes over-sampling) or None for ones."""
+
+    x: Tensor
+    c: Condition
+    weight: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How noise enters a pass: its source, the temperature (one, or one a level; 0 = the mean) and K samples a row."""
+
+    noise: Noise = field(default_factory=Stream)
+    temperature: float | tuple[float, ...] = 1.0
+    k: int = 1
+
+    def heat(self, level: int) -> float:
+        return self.temperature if isinstance(self.temperature, int | float) else self.temperature[level]
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """One settled latent: prior p, posterior q (None where x was not given), value z [B, ...] or [K, B, ...]."""
+
+    p: Distribution
+    q: Distribution | None
+    z: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a pass leaves: its latents in the order of settling, and the distribution of x given them.
+
+    `x` is a `heads.Pixels`: `log_prob(x, seen)` [K * B] and `picture(draw)`. `k` is the number of samples a row.
+    """
+
+    latents: tuple[Latent, ...]
+    x: Distribution
+    k: int = 1
+
+    @property
+    def z(self) -> tuple[Tensor, ...]:
+        return tuple(latent.z for latent in self.latents)
+
+
+class Drawable(Distribution):
+    """A distribution of the house that knows how to draw itself from given noise."""
+
+    def from_noise(self, draw: Draw, level: int) -> Tensor:
+        raise NotImplementedError
+
+
+def settle(prior: Distribution, posterior: Distribution | None, given: Tensor | None, draw: Draw, level: int) -> Latent:
+    """The only switch between training, sampling and decoding: the given z, else the posterior's, else the prior's."""
+    if draw.k > 1:
+        prior = prior.expand((draw.k, *prior.batch_shape))
+        posterior = posterior.expand((draw.k, *posterior.batch_shape)) if posterior is not None else None
+    z = given if given is not None else sample(posterior if posterior is not None else prior, draw, level)
+    return Latent(prior, posterior, z)
+
+
+def sample(distribution: Distribution, draw: Draw, level: int) -> Tensor:
+    """A reparameterised draw with given noise (torch.distributions takes no generator): mean + temperature * noise."""
+    if isinstance(distribution, Drawable):
+        return distribution.from_noise(draw, level)
+    normal = distribution.base_dist if isinstance(distribution, Independent) else distribution
+    if not isinstance(normal, Normal):
+        raise TypeError(f"no rule to draw from a {type(distribution).__name__} with given noise")
+    heat = draw.heat(level)
+    if heat == 0:
+        return normal.loc
+    noise = draw.noise.normal(normal.loc.shape, level).to(normal.loc)
+    return normal.loc + (normal.scale * heat if heat != 1 else normal.scale) * noise
+
+
+def noise_of(latent: Latent, distribution: Distribution) -> Tensor:
+    """The noise that would give this z under `distribution`, a Normal: (z - mean) / sigma, in z's shape."""
+    normal = distribution.base_dist if isinstance(distribution, Independent) else distribution
+    assert isinstance(normal, Normal)
+    return (latent.z - normal.loc) / normal.scale
+
+
+def given_z(z: Sequence[Tensor | None] | None, level: int) -> Tensor | None:
+    """The z asked for at a level, None where it is to be drawn."""
+    return None if z is None else z[level]
