@@ -1,0 +1,207 @@
+"""Training as a generator of Steps: the command line, the page and the tests consume it, so there are no callbacks.
+
+Nothing here knows the model: the trainer minimises the sum of the terms that `model.loss` names, and logs them.
+The randomness of step t is a function of (seed, t, rank), so that a training that was interrupted and resumed gives
+the weights of one that was not. No precision, grad mode or global flag stays set across a `yield`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from condvae.models.base import Model, Terms
+from condvae.noise import Stream, seed_of
+from condvae.settings import Settings
+from condvae.trace import Batch, Condition, Draw
+
+EARLY = 0.02  # share of the training over which a cosine schedule first rises
+
+
+class Diverged(RuntimeError):
+    """A term of the loss became NaN or infinite; names epoch, batch and term."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step leaves: detached tensors, read only where they are shown. `epoch` counts from 1, `step` from 1."""
+
+    epoch: int
+    batch: int
+    batches: int
+    step: int
+    rows: int
+    terms: Terms
+    notes: Terms
+
+    @property
+    def last(self) -> bool:
+        """Whether the epoch ends with this step."""
+        return self.batch == self.batches
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training rows in memory and the order in which an epoch reads them.
+
+    x: gives the rows of an index [B] as a tensor [B, C, H, W], uint8 or float32; c: all rows' condition [N, D]; of each
+    batch, process `rank` of `world` takes its share.
+    """
+
+    x: Callable[[Tensor], Tensor]
+    c: Condition
+    size: int
+    seed: int
+    rank: int = 0
+    world: int = 1
+    weight: Tensor | None = None
+
+    @property
+    def rows(self) -> int:
+        return self.c.rows
+
+    def __len__(self) -> int:
+        return math.ceil(self.rows / self.size)
+
+    def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch in its own order, without the first `skip`; a short last batch is kept."""
+        generator = torch.Generator().manual_seed(seed_of(self.seed, epoch, 17))
+        order = torch.randperm(self.rows, generator=generator)
+        for start in range(skip * self.size, self.rows, self.size):
+            index = order[start : start + self.size][self.rank :: self.world]
+            yield Batch(self.x(index), self.c[index], None if self.weight is None else self.weight[index])
+
+
+def as_float(x: Tensor) -> Tensor:
+    """uint8 [0, 255] or float32 [0, 1] -> float32 [0, 1]."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+class Learner(nn.Module):
+    """What Fabric, DDP and compilation wrap: its forward is the model's loss on one batch of stored pixels."""
+
+    def __init__(self, model: Model, binarise: str) -> None:
+        super().__init__()
+        self.model = model
+        self.binarise = binarise
+
+    def forward(self, batch: Batch, progress: float, stream: Stream) -> tuple[Tensor, Terms, Terms]:
+        x = as_float(batch.x)
+        if self.binarise == "dynamic":
+            x = (stream.uniform(x.shape, -1) < x).float()
+        terms, notes = self.model.loss(Batch(x, batch.c, batch.weight), progress, Draw(stream))
+        total = torch.stack(tuple(terms.values())).sum() if len(terms) > 1 else next(iter(terms.values()))
+        return total, terms, notes
+
+
+class Training:
+    """A model, its optimiser and its averaged weights on a device, at some step."""
+
+    def __init__(self, model: Model, settings: Settings) -> None:
+        self.settings = settings
+        precision = {"32": "32-true", "bf16": "bf16-mixed"}[settings.precision]
+        accelerator = {"mps": "mps", "cpu": "cpu", "cuda": "cuda"}.get(settings.device, "auto")
+        self.fabric = Fabric(accelerator=accelerator, devices=settings.devices, precision=precision)  # type: ignore[arg-type]
+        self.model = model
+        self.device = self.fabric.device
+        learner = Learner(model.to(self.device), settings.binarise)
+        self.optimiser = make_optimiser(learner, settings, fused=self.device.type in ("cpu", "cuda"))
+        self.learner, self.wrapped = self.fabric.setup(learner, self.optimiser)
+        self.averaged: Model | None = None
+        if settings.average:
+            self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
+        self.step = 0
+
+    def trained(self) -> Model:
+        """The weights that are used after training: the averaged ones where there are any."""
+        return self.averaged if self.averaged is not None else self.model
+
+    def average(self) -> None:
+        """Let the averaged weights follow: decay rises from 0 so that a short training is not held back."""
+        if self.averaged is not None:
+            decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay)
+                for mine, theirs in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
+                    mine.copy_(theirs)
+
+
+def make_optimiser(learner: nn.Module, settings: Settings, fused: bool) -> torch.optim.Optimizer:
+    """One optimiser, one group."""
+    parameters = [p for p in learner.parameters() if p.requires_grad]
+    if settings.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, settings.lr, weight_decay=0.01, fused=fused)
+    return torch.optim.Adam(parameters, settings.lr, fused=fused)
+
+
+def rate_at(progress: float, settings: Settings) -> float:
+    """Learning rate at a progress in [0, 1) of the training."""
+    if settings.schedule == "constant":
+        return settings.lr
+    return settings.lr * min(1.0, (progress + 1e-4) / EARLY) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@contextmanager
+def arithmetic(settings: Settings) -> Iterator[None]:
+    """The flags of one step: products through oneDNN where that is float32 still, the run's own thread count."""
+    matmul, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    torch.set_float32_matmul_precision("medium")
+    if settings.threads and settings.threads != threads:
+        torch.set_num_threads(settings.threads)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        if settings.threads and settings.threads != threads:
+            torch.set_num_threads(threads)
+
+
+def train(training: Training, batches: Batches, epochs: int) -> Iterator[Step]:
+    """Train from the step that `training` is at until `epochs` epochs are done; one Step a batch.
+
+    Raises Diverged where a term is not finite: the weights are then those before the faulty step.
+    """
+    settings, total = training.settings, epochs * len(batches)
+    fabric, learner, optimiser = training.fabric, training.learner, training.wrapped
+    generator = torch.Generator(device=training.device)
+    parameters = [p for p in training.model.parameters() if p.requires_grad]
+    while training.step < total:
+        epoch, done = divmod(training.step, len(batches))
+        for number, batch in enumerate(batches.epoch(epoch, skip=done), start=done + 1):
+            with arithmetic(settings):
+                if not training.model.training:
+                    learner.train()
+                progress = training.step / total
+                generator.manual_seed(seed_of(settings.seed, training.step, fabric.global_rank))
+                loss, terms, notes = learner(batch, progress, Stream(generator))
+                check_finite(loss, terms, epoch + 1, number, settings)
+                fabric.backward(loss)
+                if settings.clip:
+                    nn.utils.clip_grad_norm_(parameters, settings.clip)
+                optimiser.param_groups[0]["lr"] = rate_at(progress, settings)
+                optimiser.step()
+                optimiser.zero_grad()
+                training.step += 1
+                training.average()
+            detached = {name: term.detach() for name, term in terms.items()}
+            yield Step(epoch + 1, number, len(batches), training.step, batch.x.shape[0], detached, notes)
+    training.model.eval()
+
+
+def check_finite(loss: Tensor, terms: Terms, epoch: int, batch: int, settings: Settings) -> None:
+    """Stop before a NaN reaches the weights, naming the term."""
+    if math.isfinite(float(loss.detach())):
+        return
+    bad = [name for name, term in terms.items() if not math.isfinite(float(term.detach()))]
+    value = float(terms[bad[0]].detach()) if bad else float(loss.detach())
+    raise Diverged(
+        f"training stopped at epoch {epoch}, batch {batch}: the term '{bad[0] if bad else 'sum'}' became {value}; the "
+        f"weights from before this batch are kept; try a smaller learning rate than {settings.lr:g}, or clip=1"
+    )
