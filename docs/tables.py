@@ -1,0 +1,135 @@
+"""Fill the tables of README.md and docs/*.md from results/*.json.
+
+A document marks the place of a table with `<!-- table: NAME -->` and `<!-- end -->`; what stands between is replaced.
+`python docs/tables.py` writes, `python docs/tables.py --check` only says which documents are out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+MARK = re.compile(r"(<!-- table: ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+Run = Mapping[str, Any]
+
+
+def runs(name: str) -> list[Run]:
+    """The runs of results/NAME.json; none where the file is missing."""
+    path = ROOT / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def number(value: Any) -> str:
+    """Four significant figures, or the word it is."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        size = abs(value)
+        return (
+            f"{value:.4f}"
+            if size < 1
+            else f"{value:.3f}"
+            if size < 10
+            else f"{value:.2f}"
+            if size < 1000
+            else f"{value:,.0f}"
+        )
+    return str(value)
+
+
+def published(name: str) -> str:
+    """Published beside obtained, a row a number and a column a seed, for each variant."""
+    parts = []
+    for variant in dict.fromkeys(run["variant"] for run in runs(name)):
+        same = [run for run in runs(name) if run["variant"] == variant]
+        header = [f"{name}, {variant}", "published", *(f"seed {run['seed']}" for run in same), "asked", "met"]
+        rows = []
+        for place, line in enumerate(same[0]["published"]):
+            met = [run["published"][place]["met"] for run in same]
+            ours = [number(run["published"][place]["obtained"]) for run in same]
+            verdict = "" if met[0] is None else "yes" if all(met) else "no"
+            rows.append([line["what"], number(line["published"]), *ours, line["goal"], verdict])
+        minutes = [f"{run['minutes']:.1f}" for run in same]
+        rows.append(["minutes of training", "", *minutes, "", ""])
+        parts.append(table(header, rows))
+    return "\n".join(parts)
+
+
+def throughput(_: str) -> str:
+    """Images a second and ratios of the last benchmark."""
+    found = runs("benchmarks/throughput")
+    if not found:
+        return ""
+    rows = [
+        [key.replace("_", " "), number(value)]
+        for key, value in found[-1]["values"].items()
+        if not isinstance(value, dict | list)
+    ]
+    return table(["measured", "value"], rows)
+
+
+def values(name: str) -> str:
+    """Every plain value of a result, mean over its seeds, a column a variant."""
+    found = runs(name)
+    variants = list(dict.fromkeys(run["variant"] for run in found))
+    keys = [k for k, v in found[0]["values"].items() if isinstance(v, int | float)] if found else []
+    rows = []
+    for key in keys:
+        cells = []
+        for variant in variants:
+            seen = [run["values"][key] for run in found if run["variant"] == variant and key in run["values"]]
+            cells.append(number(statistics.mean(seen)) if seen else "")
+        rows.append([key.replace("_", " "), *cells])
+    return table(["", *variants], rows)
+
+
+MAKERS: dict[str, Callable[[str], str]] = {"published": published, "values": values, "throughput": throughput}
+
+
+def filled(text: str) -> str:
+    """The document with its tables made anew."""
+
+    def make(match: re.Match[str]) -> str:
+        kind, _, name = match[2].partition("/")
+        body = MAKERS[kind](name) or "No result yet.\n"
+        return f"{match[1]}{body}{match[3]}"
+
+    return MARK.sub(make, text)
+
+
+def main() -> int:
+    """Write the tables, or with --check name the documents that are out of date."""
+    check, stale = "--check" in sys.argv, []
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        new = filled(text)
+        if new != text:
+            stale.append(path.name)
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    print(
+        f"out of date: {', '.join(stale)}"
+        if check and stale
+        else f"{len(stale)} documents written"
+        if stale
+        else "up to date"
+    )
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

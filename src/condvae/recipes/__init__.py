@@ -1,0 +1,30 @@
+"""The recipes by name. A new one is a file here and one word in this table."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from condvae.errors import Refused, suggest
+
+if TYPE_CHECKING:
+    from condvae.recipes.base import Recipe
+
+NAMES = {
+    "zhang-cai": "zhang_cai",
+    "kristiadi": "kristiadi",
+    "sabour": "sabour",
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; Refused, with what there is, where there is none."""
+    if name not in NAMES:
+        raise Refused(f"recipe is one of {', '.join(NAMES)}; got {name!r}{suggest(name, NAMES)}")
+    module = import_module(f"condvae.recipes.{NAMES[name]}")
+    return next(found for found in module.RECIPES if found.name == name)
+
+
+def recipes() -> list[Recipe]:
+    """All recipes, in the table's order."""
+    return [recipe(name) for name in NAMES]

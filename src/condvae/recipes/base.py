@@ -1,0 +1,71 @@
+"""What a recipe is: a row of differences over the default settings, with the numbers that its source published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL.Image import Image
+
+from condvae.data import Collection
+from condvae.judges import Judge
+from condvae.tasks import Learned
+
+History = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished reproduction, as a recipe's measure reads it. `snapshots`: epoch -> pictures drawn then."""
+
+    learned: Learned
+    history: History
+    collection: Collection
+    judge: Callable[[], Judge]
+    snapshots: Mapping[int, Image] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One published number beside ours: what, published (None = the source gives none), obtained, the goal in words
+    and whether it was met (None = no goal)."""
+
+    what: str
+    published: float | None
+    obtained: float
+    goal: str = ""
+    met: bool | None = None
+
+
+Measure = Callable[[Outcome], tuple[dict[str, Any], list[Line]]]
+Draw = Callable[[Outcome], dict[str, Image]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One published experiment.
+
+    settings: differences over the defaults; variants: name -> further differences, the first being the default;
+    unconditional: variants trained without the condition; watch_test: the source prints the test loss of each epoch;
+    snapshots: epochs after which a grid is drawn; seeds: those of the committed results.
+    """
+
+    name: str
+    title: str
+    source: str
+    data: str
+    settings: Mapping[str, Any]
+    protocol: str
+    measure: Measure
+    draw: Draw
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"cvae": {}})
+    unconditional: frozenset[str] = frozenset()
+    watch_test: bool = False
+    snapshots: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = (0, 1)
+
+    def settings_for(self, variant: str) -> dict[str, Any]:
+        """All differences over the defaults for a variant."""
+        return {**self.settings, **self.variants[variant]}

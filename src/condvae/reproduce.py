@@ -1,0 +1,122 @@
+"""Run a published experiment as it was published, and set its numbers beside ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from PIL.Image import Image
+
+from condvae import pictures
+from condvae.data import Collection
+from condvae.datasets import load as load_data
+from condvae.errors import Refused, suggest
+from condvae.fitting import Fitting, resumed
+from condvae.judges import Judge, judge_for
+from condvae.recipes.base import Line, Outcome, Recipe
+from condvae.results import entry, record
+from condvae.runs import Run
+from condvae.settings import settings_of
+from condvae.train import Step
+
+
+@dataclass
+class Reproduction:
+    """One recipe, variant and seed: its training, then its measures, pictures and result file."""
+
+    recipe: Recipe
+    variant: str
+    seed: int
+    fitting: Fitting
+    collection: Collection
+    snapshots: dict[int, Image]
+
+    def steps(self) -> Iterator[Step]:
+        """The training; grids are drawn after the epochs that the source shows."""
+        for step in self.fitting.steps():
+            if step.last and step.epoch in self.recipe.snapshots:
+                self.snapshots[step.epoch] = label_grid(self.fitting.run())
+                if self.fitting.out is not None:
+                    pictures.save(self.snapshots[step.epoch], self.fitting.out / "snapshots" / f"{step.epoch}.png")
+            yield step
+
+    def finish(self, results: Path | None, judge: Callable[[], Judge] | None = None) -> tuple[Run, list[Line]]:
+        """Fit the density, measure, draw into the run's pictures, and record in results/NAME.json."""
+        run = self.fitting.finish()
+        begun = time.perf_counter()
+        outcome = Outcome(run.learned, run.history, self.collection, judge or self.judge, self.snapshots, self.seed)
+        values, lines = self.recipe.measure(outcome)
+        measured = time.perf_counter() - begun
+        if run.path is not None:
+            for name, image in self.recipe.draw(outcome).items():
+                pictures.save(image, run.path / "pictures" / f"{name}.png")
+        if results is not None:
+            values = {**values, "minutes_of_measuring": round(measured / 60, 2)}
+            settings = self.recipe.settings_for(self.variant)
+            made = entry(self.variant, self.seed, values, self.recipe.protocol, self.fitting.seconds / 60, settings)
+            made["published"] = [asdict(line) for line in lines]
+            about = {"name": self.recipe.name, "title": self.recipe.title, "source": self.recipe.source}
+            record(results / f"{self.recipe.name}.json", made, about)
+        return run, lines
+
+    def judge(self) -> Judge:
+        """The judge of the recipe's data: pinned, cached, or trained once."""
+        return judge_of(self.collection)
+
+
+_judges: dict[str, Judge] = {}
+
+
+def judge_of(collection: Collection) -> Judge:
+    """The judge of a collection's first field, kept for the life of the process."""
+    if collection.name not in _judges:
+        _judges[collection.name] = judge_for(collection)
+    return _judges[collection.name]
+
+
+def reproduction(
+    recipe: Recipe,
+    variant: str | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    data_dir: str | None = None,
+    overwrite: bool = False,
+    collection: Collection | None = None,
+) -> Reproduction:
+    """Prepare a reproduction. One that was interrupted in the same folder goes on where it stopped."""
+    variant = variant or next(iter(recipe.variants))
+    if variant not in recipe.variants:
+        raise Refused(
+            f"variant of {recipe.name} is one of {', '.join(recipe.variants)}; got {variant!r}"
+            f"{suggest(variant, recipe.variants)}"
+        )
+    whole = collection or load_data(recipe.data, data_dir)
+    seen = whole
+    if variant in recipe.unconditional:
+        seen = replace(whole, train=replace(whole.train, labels={}), test=whole.test and replace(whole.test, labels={}))
+    if out is not None and not overwrite and (Path(out) / "checkpoint.safetensors").is_file():
+        fitting = resumed(seen, out)
+    else:
+        settings = settings_of(recipe.settings_for(variant), {"seed": seed})
+        fitting = Fitting(seen, settings, out, overwrite, recipe.name, recipe.watch_test)
+    return Reproduction(recipe, variant, seed, fitting, whole, saved_snapshots(out))
+
+
+def saved_snapshots(out: str | Path | None) -> dict[int, Image]:
+    """Grids that an interrupted reproduction had drawn."""
+    from PIL.Image import open as open_image
+
+    folder = Path(out) / "snapshots" if out is not None else None
+    found = sorted(folder.glob("*.png")) if folder is not None and folder.is_dir() else []
+    return {int(path.stem): open_image(path).copy() for path in found}
+
+
+def label_grid(run: Run, columns: int = 10) -> Image:
+    """A row of pictures a label, from the model's own prior."""
+    field = run.schema.fields[0] if run.schema.fields else None
+    if field is None:
+        return pictures.grid(run.generate(None, n=columns * columns, prior="model"), columns=columns)
+    drawn = run.generate({field.name: list(field.values)}, n=columns, prior="model")
+    return pictures.grid(drawn, labels=field.values)
