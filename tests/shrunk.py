@@ -32,6 +32,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "fixed-sigma": {"likelihood": "gaussian", "sigma": 0.2},
     "logistic": {"likelihood": "logistic"},
     "learned-prior": {"likelihood": "bernoulli", "prior": "learned"},
+    "mixture-prior": {"likelihood": "bernoulli", "prior": "mixture", "components": 4},
+    "autoregressive": {"likelihood": "autoregressive", "binarise": "dynamic", "normalise": "none"},
     "importance": {"likelihood": "bernoulli", "samples": 3, "importance": True},
     "free-bits": {"likelihood": "bernoulli", "free_bits": 0.1, "warm_up": 0.5},
     "silu-deep": {"likelihood": "bernoulli", "activation": "silu", "blocks": 2},

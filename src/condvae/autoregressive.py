@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from condvae.heads import Pixels
 from condvae.trace import Condition, Draw
 
-FEATURES = 16  # channels of the feature map that the head reads
+FEATURES = 24  # channels of the feature map that the head reads
 PIXELS = 900  # level of the noise that pixels are drawn with: no latent has it
 
 
@@ -62,7 +62,7 @@ class AutoregressiveHead(nn.Module):
 
     normalised = "binary"
 
-    def __init__(self, features: int, above: int = 3, aside: int = 4, blind: float = 0.15) -> None:
+    def __init__(self, features: int, above: int = 4, aside: int = 4, blind: float = 0.15) -> None:
         super().__init__()
         self.above, self.aside, self.blind = above, aside, blind
         self.progress = 1.0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,13 +14,7 @@ from condvae.storage import read_tensors, write_tensors
 from condvae.train import Training
 
 
-def store(
-    path: Path,
-    training: Training,
-    history: Sequence[Mapping[str, Any]],
-    sums: Mapping[str, float],
-    seconds: float,
-) -> None:
+def store(path: Path, training: Training, sums: Mapping[str, float], clock: Mapping[str, float]) -> None:
     """Write the state of a training, atomically."""
     tensors: dict[str, Tensor] = {f"raw.{name}": t for name, t in training.model.state_dict().items()}
     if training.averaged is not None:
@@ -29,11 +22,11 @@ def store(
     for number, parameter in enumerate(training.optimiser.param_groups[0]["params"]):
         for name, value in training.optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{number}.{name}"] = torch.as_tensor(value)
-    facts = {"step": training.step, "sums": dict(sums), "seconds": seconds}
+    facts = {"step": training.step, "sums": dict(sums), "clock": dict(clock)}
     write_tensors(path, tensors, {"training": json.dumps(facts)})
 
 
-def restore(path: Path, training: Training) -> tuple[dict[str, float], float]:
+def restore(path: Path, training: Training) -> tuple[dict[str, float], dict[str, float]]:
     """Put a stored state into a new training of the same settings; (sums of the running epoch, seconds so far)."""
     tensors, facts = read_tensors(path)
     training.model.load_state_dict(part(tensors, "raw."))
@@ -51,7 +44,7 @@ def restore(path: Path, training: Training) -> tuple[dict[str, float], float]:
     except (KeyError, json.JSONDecodeError):
         raise Refused(f"{path} is not a checkpoint of condvae; train anew") from None
     training.step = int(known["step"])
-    return {name: float(value) for name, value in known["sums"].items()}, float(known["seconds"])
+    return dict(known["sums"]), dict(known.get("clock", {}))
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ the moment with `Fitting.run()`. An interrupted training is saved by `Fitting.sa
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Iterator
@@ -81,7 +82,8 @@ class Fitting:
         self.batches = make_batches(self.kept, self.schema, self.settings, self.training)
         self.history: list[dict[str, Any]] = []
         self.tally = Tally({})
-        self.seconds = 0.0
+        self.seconds = 0.0  # of training alone, on the clock
+        self.cpu_seconds = 0.0  # and summed over the processor's cores: what a busy machine does not stretch
         self.watched = self._watched()
         self.density = None
 
@@ -92,16 +94,18 @@ class Fitting:
     def steps(self) -> Iterator[Step]:
         """Train to the end of the settings' epochs; history grows and checkpoints are written at the ends of epochs."""
         saved = begun = time.perf_counter()
+        cpu = time.process_time()
         for step in train(self.training, self.batches, self.settings.epochs):
             self.tally.add(step)
             self.seconds += time.perf_counter() - begun
+            self.cpu_seconds += time.process_time() - cpu
             if step.last:
                 self._end_epoch(step)
                 if self.out is not None and time.perf_counter() - saved > SAVE_EVERY:
                     self.save("training")
                     saved = time.perf_counter()
             yield step
-            begun = time.perf_counter()
+            begun, cpu = time.perf_counter(), time.process_time()
 
     def _end_epoch(self, step: Step) -> None:
         row: dict[str, Any] = {"epoch": step.epoch, "step": step.step, "train": self.tally.means()}
@@ -145,7 +149,8 @@ class Fitting:
         run = self.run()
         run.facts["status"] = status
         run.save(self.out)
-        store(self.out / "checkpoint.safetensors", self.training, self.history, self.tally.settle(), self.seconds)
+        clock = {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+        store(self.out / "checkpoint.safetensors", self.training, self.tally.settle(), clock)
 
     def finish(self) -> Run:
         """Fit the density to the latents, save, and return the run."""
@@ -153,6 +158,7 @@ class Fitting:
             self.density = self.fit_density()
         run = self.run()
         run.facts["status"] = "complete"
+        run.collection = self.collection
         if self.out is not None:
             self.save("complete")
         return run
@@ -220,7 +226,7 @@ def resolve(settings: Settings, part: Part) -> tuple[Settings, str]:
             settings.likelihood,
             "you asked for it" if settings.likelihood != likelihood else why,
         )
-    batch = settings.batch or (32 if len(part) < 20_000 else 64 if len(part) < 40_000 else 128)
+    batch = settings.batch or min(128, max(16, 2 ** round(math.log2(max(1, len(part) / 550)))))
     if settings.binarise != "grey" and likelihood not in ("bernoulli", "autoregressive"):
         raise Refused(
             f"binarise={settings.binarise!r} needs a likelihood of binary pixels, got {likelihood!r}; use 'grey'"
@@ -330,7 +336,8 @@ def resumed(collection: Collection, folder: str | Path, epochs: str | int | None
         raise Refused(f"the data differ from those that {folder} was trained on; resume with the same data")
     fitting = Fitting(collection, settings, None, recipe=facts["recipe"], watch_test=bool(facts.get("watch_test")))
     fitting.out = folder
-    sums, fitting.seconds = restore(folder / "checkpoint.safetensors", fitting.training)
+    sums, clock = restore(folder / "checkpoint.safetensors", fitting.training)
+    fitting.seconds, fitting.cpu_seconds = clock.get("seconds", 0.0), clock.get("cpu_seconds", 0.0)
     fitting.tally = Tally(sums)
     done = fitting.training.step // len(fitting.batches)
     if done > settings.epochs:

@@ -40,38 +40,6 @@ class GaussianHead(nn.Module):
         return diagonal(mean, 0.5 * log_variance)
 
 
-class StandardNormal(nn.Module):
-    """The prior N(0, I) over z [B, Z], whatever is asked."""
-
-    def __init__(self, z: int) -> None:
-        super().__init__()
-        self.register_buffer("loc", torch.zeros(z), persistent=False)
-        self.register_buffer("scale", torch.ones(z), persistent=False)
-
-    def forward(self, c: Condition) -> Distribution:
-        assert isinstance(self.loc, Tensor) and isinstance(self.scale, Tensor)
-        normal = Normal(self.loc.expand(c.rows, -1), self.scale.expand(c.rows, -1), validate_args=False)
-        return Independent(normal, 1, validate_args=False)
-
-
-class ConditionalNormal(nn.Module):
-    """A learned prior p(z | c): a diagonal Normal whose parameters are a network of the condition.
-
-    Source: Sohn, Lee, Yan, "Learning Structured Output Representation using Deep Conditional Generative Models", 2015.
-    Starts at N(0, I) for every condition.
-    """
-
-    def __init__(self, condition: int, z: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(condition, 2 * z)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, c: Condition) -> Distribution:
-        mean, log_variance = self.linear(c.vector).chunk(2, -1)
-        return diagonal(mean, 0.5 * log_variance)
-
-
 class Pixels(Distribution):
     """A distribution over pictures [B, C, H, W]. `log_prob(x, seen)` counts only the seen entries.
 

@@ -165,12 +165,18 @@ def read_image(path: Path, shape: Shape) -> tuple[np.ndarray, tuple[str, ...]]:
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, Refused):
             raise
-        raise Refused(f"{path} cannot be read as an image ({type(error).__name__}); it is cut off or no image") from None
+        raise Refused(
+            f"{path} cannot be read as an image ({type(error).__name__}); it is cut off or no image"
+        ) from None
     pixels = to_array(image, channels, path.name, notes)
     if image.size != (width, height):
         notes.append(f"{path.name} was resized from {image.width} x {image.height} to {width} x {height} pixels")
-        resized = [Image.fromarray(one).resize((width, height), Image.Resampling.BOX if image.width > width else
-                                               Image.Resampling.BILINEAR) for one in pixels]
+        resized = [
+            Image.fromarray(one).resize(
+                (width, height), Image.Resampling.BOX if image.width > width else Image.Resampling.BILINEAR
+            )
+            for one in pixels
+        ]
         pixels = np.stack([np.asarray(one) for one in resized])
     return np.clip(pixels, 0, 1).astype(np.float32), tuple(notes)
 
@@ -181,7 +187,9 @@ def to_array(image: Image.Image, channels: int, name: str, notes: list[str]) -> 
         deep = np.asarray(image, np.float32)
         top = 65535.0 if image.mode.startswith("I") else max(1.0, float(deep.max()))
         if not np.isfinite(deep).all() or deep.min() < 0 or deep.max() > top:
-            raise Refused(f"{name} holds values from {deep.min():g} to {deep.max():g}; save it with 8 or 16 bits a pixel")
+            raise Refused(
+                f"{name} holds values from {deep.min():g} to {deep.max():g}; save it with 8 or 16 bits a pixel"
+            )
         notes.append(f"{name} has more than 8 bits a pixel; it was scaled to 0..1")
         grey = deep / top
         return np.stack([grey] * channels)

@@ -210,7 +210,9 @@ class ConvDecoder(nn.Module):
                 self.blocks.append(nn.ModuleList(stack))
             if level:
                 last = level == 1
-                self.ups.append(Up(here, out if last else below, sizes[level - 1], 5 if last else 3))
+                # few channels afford a wide kernel at the end; between, the next block looks around
+                kernel = (5 if out <= 3 else 3) if last else (1 if blocks else 3)
+                self.ups.append(Up(here, out if last else below, sizes[level - 1], kernel))
             elif len(sizes) == 1:  # a picture too small to halve
                 self.ups.append(nn.Conv2d(here, out, 3, padding=1))
         self.head = head

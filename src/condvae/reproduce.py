@@ -56,6 +56,7 @@ class Reproduction:
             values = {**values, "minutes_of_measuring": round(measured / 60, 2)}
             settings = self.recipe.settings_for(self.variant)
             made = entry(self.variant, self.seed, values, self.recipe.protocol, self.fitting.seconds / 60, settings)
+            made["cpu_minutes"] = round(self.fitting.cpu_seconds / 60, 2)
             made["published"] = [asdict(line) for line in lines]
             about = {"name": self.recipe.name, "title": self.recipe.title, "source": self.recipe.source}
             record(results / f"{self.recipe.name}.json", made, about)

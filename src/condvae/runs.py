@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
 
-from condvae import tasks
+from condvae import judges, tasks
 from condvae.conditions import Schema
+from condvae.data import Collection, collect
 from condvae.densities import LabelMixture
 from condvae.errors import Refused
 from condvae.judges import Judge
@@ -72,6 +74,7 @@ class Run:
         self.history = [dict(row) for row in history]
         self.facts = dict(facts or {})
         self.path = path
+        self.collection: Collection | None = None  # what it was trained on, while that is in memory
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{f.name}: {len(f.values)} values" for f in self.schema.fields) or "nothing to ask for"
@@ -139,10 +142,33 @@ class Run:
         k: int | None = None,
         limit: int | None = None,
         prior: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
     ) -> Evaluation:
-        """How good the model is on x, in numbers and words; `judge` reads the labels of what it draws."""
-        raise NotImplementedError
+        """How good the model is on x [N, C, H, W] with its labels, in numbers and words.
+
+        judge: reads the labels of what the model draws; by default the one pinned for the data, else one trained once
+        on the run's training images where they are in memory, else on half of x, and kept in the user's cache. k:
+        importance samples an image (100); limit: images whose likelihood is weighed (1,000; 0 = all). Raises Refused.
+        """
+        from condvae.measures import evaluate
+
+        real = self.collection.train if self.collection is not None and self.schema.fields else None
+        if judge is None and self.schema.fields and given:
+            judge = self._judge(x, given)
+        return evaluate(self.learned, x, given, judge, real, k, limit, prior, progress=progress)
+
+    def _judge(self, x: Any, given: Asked) -> Judge | None:
+        """The judge of what is asked: pinned, or trained on images that the model is not measured on."""
+        field = self.schema.fields[0]
+        if len(self.schema.fields) != 1 or field.name not in given:
+            return None
+        pinned = judges.pinned(str(self.facts.get("data", {}).get("name")), field.values, self.shape)
+        if pinned is not None:
+            return pinned
+        shown = collect(x, {field.name: given[field.name]})
+        if self.collection is not None:
+            return judges.judge_for(replace(self.collection, test=shown.train), field.name)
+        return judges.judge_for(shown, field.name)
 
     def save(self, path: str | Path, half: bool = False) -> Path:
         """Write the run into a folder; `half` stores the weights in half precision."""

@@ -27,32 +27,36 @@ class Settings(BaseModel):
     """Encoder and decoder: "conv" (residual convolutions) or "mlp" (dense layers)."""
     hidden: tuple[int, ...] = (500, 500)
     """Sizes of the encoder's dense layers; the decoder has them in reverse order (network "mlp")."""
-    width: int = Field(32, ge=1)
+    width: int = Field(24, ge=1)
     """Channels of the first convolution; doubled with each halving of the picture (network "conv")."""
     blocks: int = Field(1, ge=0)
     """Residual blocks at each size (network "conv")."""
-    features: int = Field(256, ge=1)
+    features: int = Field(128, ge=1)
     """Units of the dense layer between convolutions and latents, where the condition enters (network "conv")."""
-    activation: Literal["relu", "silu", "tanh", "gelu"] = "relu"
+    activation: Literal["relu", "silu", "tanh", "gelu"] = "silu"
     """Activation of every layer."""
     normalise: Literal["batch", "none"] = "batch"
     """Normalisation of the convolutions' features (network "conv")."""
     z: int = Field(16, ge=1)
     """Number of latent units."""
-    prior: Literal["standard", "learned"] = "standard"
-    """Prior of the latents in training: N(0, I), or a Normal learned for each condition."""
+    prior: Literal["standard", "learned", "mixture"] = "standard"
+    """Prior of the latents in training: N(0, I), or a Normal or mixture of Normals learned for each condition."""
+    components: int = Field(20, ge=1)
+    """Normals in a learned mixture prior (prior "mixture")."""
     likelihood: Likelihood = "auto"
     """Distribution of the pixels; "auto" chooses from the data and says so."""
     sigma: float | Literal["learned", "optimal"] = "optimal"
     """Noise of a Gaussian likelihood: a number, learned, or the optimal one."""
     binarise: Binarise = "grey"
     """What the model sees of grey pixels: themselves, a new binary draw each time, or one fixed binary draw."""
+    blind: float = Field(0.15, ge=0, le=1)
+    """Share of the training over which an autoregressive layer learns to see, so that the latents learn first."""
 
     epochs: int = Field(30, ge=0)
     """Passes over the training data."""
     batch: int | None = Field(None, ge=1)
-    """Rows a step; by default from 32 to 128 with the size of the data."""
-    lr: float = Field(1e-3, gt=0)
+    """Rows a step; by default 16 to 128, so that an epoch of few rows still has many steps."""
+    lr: float = Field(2e-3, gt=0)
     """Learning rate."""
     optimiser: Literal["adam", "adamw"] = "adam"
     """Optimiser: Adam, or AdamW with weight decay 0.01."""
@@ -62,7 +66,7 @@ class Settings(BaseModel):
     """Decay of the averaged weights that are used after training; 0 = the raw weights."""
     beta: float = Field(1.0, ge=0)
     """Weight of the KL; anything but 1 is not the ELBO, and the results say so."""
-    warm_up: float = Field(0.0, ge=0, le=1)
+    warm_up: float = Field(0.15, ge=0, le=1)
     """Share of the training over which the weight of the KL rises from 0."""
     free_bits: float = Field(0.0, ge=0)
     """Nats of KL a latent unit that are not charged."""
@@ -100,10 +104,12 @@ class Overrides(TypedDict, total=False):
     activation: Literal["relu", "silu", "tanh", "gelu"]
     normalise: Literal["batch", "none"]
     z: int
-    prior: Literal["standard", "learned"]
+    prior: Literal["standard", "learned", "mixture"]
+    components: int
     likelihood: Likelihood
     sigma: float | Literal["learned", "optimal"]
     binarise: Binarise
+    blind: float
     epochs: int
     batch: int | None
     lr: float

@@ -22,7 +22,7 @@ from condvae.noise import Stream, seed_of
 from condvae.settings import Settings
 from condvae.trace import Batch, Condition, Draw
 
-EARLY = 0.02  # share of the training over which a cosine schedule first rises
+EARLY = 0.04  # share of the training over which a cosine schedule first rises
 
 
 class Diverged(RuntimeError):
@@ -92,11 +92,14 @@ class Learner(nn.Module):
         self.model = model
         self.binarise = binarise
 
-    def forward(self, batch: Batch, progress: float, stream: Stream) -> tuple[Tensor, Terms, Terms]:
-        x = as_float(batch.x)
+    def forward(
+        self, x: Tensor, vector: Tensor, weight: Tensor | None, progress: float, stream: Stream
+    ) -> tuple[Tensor, Terms, Terms]:
+        """x [B, C, H, W] as stored, condition [B, D]: plain tensors, since Fabric converts what it can look into."""
+        x = as_float(x)
         if self.binarise == "dynamic":
             x = (stream.uniform(x.shape, -1) < x).float()
-        terms, notes = self.model.loss(Batch(x, batch.c, batch.weight), progress, Draw(stream))
+        terms, notes = self.model.loss(Batch(x, Condition(vector), weight), progress, Draw(stream))
         total = torch.stack(tuple(terms.values())).sum() if len(terms) > 1 else next(iter(terms.values()))
         return total, terms, notes
 
@@ -180,7 +183,7 @@ def train(training: Training, batches: Batches, epochs: int) -> Iterator[Step]:
                     learner.train()
                 progress = training.step / total
                 generator.manual_seed(seed_of(settings.seed, training.step, fabric.global_rank))
-                loss, terms, notes = learner(batch, progress, Stream(generator))
+                loss, terms, notes = learner(batch.x, batch.c.vector, batch.weight, progress, Stream(generator))
                 check_finite(loss, terms, epoch + 1, number, settings)
                 fabric.backward(loss)
                 if settings.clip:

@@ -10,10 +10,11 @@ from torch import nn
 from condvae.autoregressive import FEATURES, AutoregressiveHead
 from condvae.conditions import Schema
 from condvae.errors import Refused
-from condvae.heads import ConditionalNormal, GaussianHead, StandardNormal, pixel_head
+from condvae.heads import GaussianHead, pixel_head
 from condvae.models.base import Objective
 from condvae.models.vae import VAE
 from condvae.nets import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, Shape
+from condvae.priors import ConditionalMixture, ConditionalNormal, StandardNormal
 from condvae.settings import Settings
 
 
@@ -36,7 +37,7 @@ def assemble(settings: Settings, condition: int, shape: Shape) -> VAE:
             raise Refused(
                 "likelihood='autoregressive' is for grey pictures, got colour ones; use 'gaussian' or 'logistic'"
             )
-        pixels: nn.Module = AutoregressiveHead(FEATURES)
+        pixels: nn.Module = AutoregressiveHead(FEATURES, blind=s.blind)
         seen = (FEATURES, *shape[1:])
     else:
         pixels, seen = pixel_head(s.likelihood, shape[0], s.sigma), shape
@@ -52,8 +53,14 @@ def assemble(settings: Settings, condition: int, shape: Shape) -> VAE:
         decoder = ConvDecoder(
             s.z, condition, s.width, s.blocks, s.features, shape, pixels, s.activation, s.normalise, seen[0]
         )
-    prior = StandardNormal(s.z) if s.prior == "standard" or condition == 0 else ConditionalNormal(condition, s.z)
-    return VAE(encoder, prior, decoder)
+    return VAE(encoder, prior_of(s, condition), decoder)
+
+
+def prior_of(s: Settings, condition: int) -> nn.Module:
+    """The prior head that the settings name."""
+    if s.prior == "mixture":
+        return ConditionalMixture(condition, s.z, s.components)
+    return ConditionalNormal(condition, s.z) if s.prior == "learned" and condition else StandardNormal(s.z)
 
 
 def centre(model: VAE, mean: float, likelihood: str) -> None:

@@ -14,6 +14,7 @@ NAMES = {
     "zhang-cai": "zhang_cai",
     "kristiadi": "kristiadi",
     "sabour": "sabour",
+    "best-mnist": "best_mnist",
 }
 
 

@@ -1,0 +1,265 @@
+"""The command line: one command a request, nothing else. What a command does lives in `condvae.studio` and `jobs`.
+
+torch takes seconds to import, so everything heavy is imported inside the commands.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from condvae.process import Out, Plain, Words, outcome, show, tune
+
+__all__ = ["app", "main"]
+
+HELP = """Train a conditional variational autoencoder on labelled images, ask it for a label, measure what comes.
+
+First steps: `condvae train digits`, then `condvae generate runs/digits digit=6 -n 64 -o six.png`."""
+
+TRAIN_HELP = "Train a model on DATA, or go on with a training that was interrupted (--resume RUN)."
+
+app = App(
+    name="condvae", help=HELP, help_format="plaintext", version=lambda: _version(), suppress_keyboard_interrupt=False
+)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("condvae")
+
+
+# The flags of train are made from the settings, whose model takes longer to import than all the rest.
+app.command("condvae.train_command:train", name="train", help=TRAIN_HELP)
+
+
+@app.command
+def generate(
+    run: str,
+    /,
+    *asked: str,
+    n: Annotated[int, Parameter(alias="-n")] = 64,
+    out: Out = None,
+    npz: str | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    prior: str | None = None,
+) -> None:
+    """Draw pictures of what is asked, such as digit=6 or digit=6,7.
+
+    Args:
+        run: a run folder.
+        asked: FIELD=VALUE[,VALUE...]; of several fields every combination is drawn; `digit=?` = unknown.
+        n: pictures of each combination.
+        out: the picture to write (.png, .jpg, ...), or the arrays (.npz).
+        npz: the arrays to write beside it.
+        seed: picture i depends on (seed, i) alone.
+        temperature: scales the noise; 0 = the mean.
+        prior: fitted (the density fitted to the latents) or model (the model's own).
+    """
+    from condvae import studio
+
+    show(studio.generate(run, asked, n, out, npz, seed, temperature, prior))
+
+
+@app.command
+def reconstruct(
+    run: str,
+    what: str,
+    /,
+    *,
+    given: Words = None,
+    out: Out = None,
+    data_dir: str | None = None,
+    limit: int | None = None,
+) -> None:
+    """Pictures as the model sees them: through its latents and back.
+
+    Args:
+        run: a run folder.
+        what: an image file, or DATA.
+        given: what is known of the pictures, FIELD=VALUE.
+        out: the picture to write, the real ones above; or the arrays (.npz).
+        data_dir: a folder that holds the data's files.
+        limit: the first so many pictures of DATA; by default 36, and all in an npz.
+    """
+    from condvae import studio
+
+    show(studio.reconstruct(run, what, given or (), out, data_dir, limit))
+
+
+@app.command
+def restyle(
+    run: str,
+    what: str,
+    /,
+    *,
+    given: Words = None,
+    to: Words = None,
+    out: Out = None,
+    data_dir: str | None = None,
+    limit: int | None = None,
+) -> None:
+    """Pictures in their own style under other labels: one handwriting through all ten digits.
+
+    Args:
+        run: a run folder.
+        what: an image file, or DATA.
+        given: what is known of the pictures, FIELD=VALUE; what is not is read by the model.
+        to: the labels to go to, FIELD=VALUE[,VALUE...]; by default all.
+        out: the picture to write, or the arrays (.npz).
+        data_dir: a folder that holds the data's files.
+        limit: the first so many pictures of DATA; by default 12.
+    """
+    from condvae import studio
+
+    show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit))
+
+
+@app.command
+def classify(
+    run: str,
+    what: str,
+    /,
+    *,
+    field: str | None = None,
+    given: Words = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    data_dir: str | None = None,
+    limit: int | None = None,
+) -> None:
+    """Read the label of pictures with the model itself, by Bayes' rule on the bound.
+
+    Args:
+        run: a run folder.
+        what: an image file, or DATA.
+        field: which field to read, where there are several.
+        given: what is known of the other fields, FIELD=VALUE.
+        as_json: names and probabilities of every picture, as JSON.
+        data_dir: a folder that holds the data's files.
+        limit: the first so many pictures of DATA; by default all.
+    """
+    from condvae import studio
+    from condvae.progress import counter
+
+    show(studio.classify(run, what, field, given or (), data_dir, limit, counter("reading")), as_json)
+
+
+@app.command
+def embed(
+    run: str,
+    data: str,
+    /,
+    *,
+    method: str = "pca",
+    out: Out = None,
+    data_dir: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Where pictures lie among the model's latents: a map, or the numbers.
+
+    Args:
+        run: a run folder.
+        data: DATA, or an image file.
+        method: pca or tsne.
+        out: the map to write (.png, ...), or the numbers (.npz, .csv).
+        data_dir: a folder that holds the data's files.
+        limit: the first so many pictures; by default 10,000, for tsne 2,000.
+        seed: of tsne.
+    """
+    from condvae import studio
+
+    show(studio.embed(run, data, method, out, data_dir, limit, seed))
+
+
+@app.command
+def evaluate(
+    run: str,
+    /,
+    *,
+    data: str | None = None,
+    k: int | None = None,
+    limit: int | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    data_dir: str | None = None,
+    quiet: Plain = False,
+) -> None:
+    """Measure a run: bound, likelihood, obedience by an independent judge, diversity, collapse; and say it in words.
+
+    Args:
+        run: a run folder.
+        data: DATA to measure on; by default the test part of what the run was trained on.
+        k: importance samples an image.
+        limit: images whose likelihood is measured; 0 = all.
+        as_json: everything that was measured, as JSON.
+        data_dir: a folder that holds the data's files.
+        quiet: show no progress.
+    """
+    from condvae import jobs
+
+    show(jobs.evaluate(run, data, k, limit, data_dir, quiet or as_json), as_json)
+
+
+@app.command
+def reproduce(
+    recipe: str,
+    /,
+    *,
+    variant: str | None = None,
+    seed: int = 0,
+    out: Out = None,
+    data_dir: str | None = None,
+    overwrite: Plain = False,
+    quiet: Plain = False,
+) -> None:
+    """Run a published experiment as it was published, and set its numbers beside ours.
+
+    Begun again after an interruption, it goes on where it stopped.
+
+    Args:
+        recipe: its name (see `condvae recipes`).
+        variant: one of the recipe's variants; by default the first.
+        seed: of everything random.
+        out: the run's folder; by default runs/RECIPE-seedS.
+        data_dir: a folder that holds the data's files.
+        overwrite: begin anew in a folder that is not empty.
+        quiet: show no bar and no words.
+    """
+    from condvae import jobs
+
+    show(jobs.reproduce(recipe, variant, seed, out, data_dir, overwrite, quiet))
+
+
+@app.command
+def recipes() -> None:
+    """List the recipes."""
+    from condvae import jobs
+
+    show(jobs.list_recipes())
+
+
+@app.command
+def data(*, data_dir: str | None = None) -> None:
+    """List the named data and where each is found.
+
+    Args:
+        data_dir: a folder to look in.
+    """
+    from condvae import jobs
+
+    show(jobs.list_data(data_dir))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code: 0, 1 for a failure, 2 for input that cannot be used, 130 for Ctrl-C."""
+    if argv is None:
+        tune()
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    return outcome(
+        lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"), os.environ
+    )

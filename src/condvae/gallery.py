@@ -1,0 +1,166 @@
+"""The pictures of any run: samples per label, one asked label, reconstructions, curves, the map of its latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+
+from condvae import maps, pictures, plots
+from condvae.conditions import Schema
+from condvae.data import Part, unit
+from condvae.errors import Refused
+from condvae.tasks import Learned, embed, generate, manifold, reconstruct
+
+__all__ = ["gallery", "known_labels", "plane", "shown_values", "tiles"]
+
+ROWS = 12  # labels of the grid of samples, at most
+SAMPLES = 10  # pictures a label
+ASKED = 64  # pictures of the one label that is asked for
+RESTORED = 24  # pictures reconstructed
+MAPPED = 2_000  # points of the latent map
+LINE = 16  # pictures in a line of a grid
+TSNE_MOST = 5_000  # points; t-SNE of 500 takes 4 s
+
+
+def gallery(
+    learned: Learned,
+    part: Part,
+    history: Sequence[Mapping[str, Any]] = (),
+    asked: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> dict[str, Image]:
+    """The pictures of a run, by name.
+
+    "asked": 64 pictures of one label; "samples": a row a label; "reconstructions": real pictures above what the model
+    makes of them; "latents": posterior samples, coloured by label (two latents as they are, more by PCA); "one-label":
+    all labels beside one, for two latents; "manifold" for one or two; "curves": the loss and its terms.
+
+    Args:
+        part: real pictures and labels to reconstruct and map, the test part where there is one.
+        history: one row an epoch. asked: what the grid of one label shows; by default "6", or the first value.
+    """
+    schema = learned.schema
+    asked = asked if asked is not None else first_request(schema)
+    drawn = {"asked": tiles(generate(learned, asked, ASKED, seed)[None], None), "samples": samples(learned, seed)}
+    drawn["reconstructions"] = reconstructions(learned, part)
+    drawn |= latent_pictures(learned, part, asked, seed)
+    if history:
+        drawn["curves"] = curves(history)
+    return drawn
+
+
+def first_request(schema: Schema) -> dict[str, Any]:
+    """What a picture of one label shows: "6" where there is one, else each field's first value."""
+    return {field.name: "6" if "6" in field.values else field.values[0] for field in schema.fields}
+
+
+def shown_values(values: Sequence[str], most: int = ROWS) -> list[str]:
+    """The values, or `most` of them, evenly spread."""
+    places = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
+    return [str(values[int(place)]) for place in places]
+
+
+def known_labels(schema: Schema, part: Part) -> dict[str, list[str | None]]:
+    """The part's labels, field by field; what the model never saw is unknown (None)."""
+    return {
+        field.name: [name if name in set(field.values) else None for name in part.labels.get(field.name, ())]
+        or [None] * len(part)
+        for field in schema.fields
+    }
+
+
+def tiles(images: np.ndarray, names: Sequence[str] | None) -> Image:
+    """R requests of n pictures, [R, n, C, H, W], in lines of at most 16; names stand beside the first lines."""
+    count, n = images.shape[:2]
+    if count == 1 and names is None:
+        return pictures.grid(images[0])
+    across = n if n <= LINE else max((d for d in range(LINE // 2, LINE + 1) if n % d == 0), default=LINE)
+    lines = -(-n // across)
+    blank = np.ones((count, lines * across - n, *images.shape[2:]), images.dtype)
+    laid = np.concatenate([images, blank], 1).reshape(count * lines, across, *images.shape[2:])
+    labels = None if names is None else [name if i == 0 else "" for name in names for i in range(lines)]
+    return pictures.grid(laid, labels=labels)
+
+
+def samples(learned: Learned, seed: int = 0) -> Image:
+    """A row of pictures a label; a plain grid where nothing can be asked for. Further fields are left unknown."""
+    if not learned.schema.fields:
+        return pictures.grid(generate(learned, None, SAMPLES * SAMPLES, seed), columns=SAMPLES)
+    field = learned.schema.fields[0]
+    values = shown_values(field.values)
+    return pictures.grid(generate(learned, {field.name: values}, SAMPLES, seed), labels=values)
+
+
+def spread_rows(part: Part, field: str | None, count: int) -> np.ndarray:
+    """Row numbers that show the labels in turn: one of each, then the next of each."""
+    if field is None or field not in part.labels:
+        return np.arange(min(count, len(part)))
+    seen: dict[str | None, int] = {}
+    turn = np.empty(len(part), np.int64)
+    for row, name in enumerate(part.labels[field]):
+        turn[row] = seen[name] = seen.get(name, -1) + 1
+    return np.sort(np.lexsort((np.arange(len(part)), turn))[:count])
+
+
+def reconstructions(learned: Learned, part: Part) -> Image:
+    """Real pictures above what encoder and decoder make of them."""
+    field = learned.schema.fields[0].name if learned.schema.fields else None
+    few = part.take(torch.from_numpy(spread_rows(part, field, RESTORED)))
+    x = unit(few.x[slice(None)]).numpy()
+    return pictures.before_after({"real": x, "model": reconstruct(learned, x, known_labels(learned.schema, few))})
+
+
+def latent_pictures(learned: Learned, part: Part, asked: Mapping[str, Any], seed: int) -> dict[str, Image]:
+    """The map of the latents, and what one or two latents allow beside it."""
+    step = max(1, -(-len(part) // MAPPED))
+    few = part.take(torch.arange(0, len(part), step))
+    labels = known_labels(learned.schema, few)
+    z = embed(learned, few.x, labels, seed)
+    field = learned.schema.fields[0] if learned.schema.fields else None
+    shown = labels[field.name] if field is not None else None
+    names = field.values if field is not None else None
+    flat, said = plane(z, "pca", seed)
+    drawn = {"latents": maps.latent_map(flat, shown, names, title=said, circles=z.shape[1] <= 2)}
+    if z.shape[1] == 2 and field is not None and shown is not None and asked.get(field.name) in shown:
+        drawn["one-label"] = maps.latent_scatter_pair(z, shown, asked[field.name], names)
+    if z.shape[1] <= 2:
+        drawn["manifold"] = pictures.manifold(manifold(learned, asked))
+    return drawn
+
+
+def plane(z: np.ndarray, method: str, seed: int = 0) -> tuple[np.ndarray, str]:
+    """(points [N, 2] of latents z [N, Z], how they were made); one or two latents stay as they are under "pca".
+
+    method: "pca", or "tsne" (van der Maaten & Hinton, "Visualizing Data using t-SNE", 2008). Refused for another, and
+    for t-SNE of fewer than 4 or more than 5,000 rows.
+    """
+    if method not in ("pca", "tsne"):
+        raise Refused(f"method is pca or tsne; got {method!r}")
+    if method == "tsne":
+        if not 4 <= len(z) <= TSNE_MOST:
+            raise Refused(f"t-SNE is for 4 to {TSNE_MOST:,} pictures; got {len(z):,}, use --limit or --method pca")
+        from sklearn.manifold import TSNE
+
+        perplexity = min(30.0, (len(z) - 1) / 3)
+        return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(
+            z
+        ), f"t-SNE of {z.shape[1]} latents"
+    if z.shape[1] <= 2:
+        return z, "the latents themselves"
+    centred = z.astype(np.float64) - z.mean(0)
+    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]
+    share = float((lengths[:2] ** 2).sum() / max(float((lengths**2).sum()), 1e-12))
+    said = f"two principal components of {z.shape[1]} latents, {100 * share:.0f} % of their variance"
+    return (centred @ axes.T).astype(np.float32), said
+
+
+def curves(history: Sequence[Mapping[str, Any]]) -> Image:
+    """The loss and its terms over the epochs, of training, validation and, where it was watched, test rows."""
+    parts, terms = ("train", "validation", "test"), ("loss", "reconstruction", "rate", "bound")
+    keys = [f"{part}.{term}" for term in terms for part in parts if any(term in row.get(part, {}) for row in history)]
+    return plots.curves(history, keys)

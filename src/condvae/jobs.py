@@ -1,0 +1,215 @@
+"""The long requests, each once: train, resume, evaluate, reproduce; and the lists of what there is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from condvae import api, datasets
+from condvae.data import Collection
+from condvae.errors import Refused
+from condvae.gallery import known_labels
+from condvae.intake import part_of
+from condvae.judges import Judge, judge_for
+from condvae.measures import evaluate as measure
+from condvae.progress import counter
+from condvae.recipes import recipe as recipe_of
+from condvae.recipes import recipes as all_recipes
+from condvae.reporting import unseen_part
+from condvae.runs import Run, load
+from condvae.settings import settings_of
+from condvae.studio import Reply
+
+__all__ = ["evaluate", "list_data", "list_recipes", "reproduce", "resume", "train"]
+
+RUNS = Path("runs")
+RESULTS = Path("results")
+
+
+def train(
+    data: str,
+    settings: Mapping[str, Any],
+    recipe: str | None = None,
+    out: str | None = None,
+    config: str | None = None,
+    data_dir: str | None = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Reply:
+    """Train on named data or an npz. Settings as typed go before those of a config file, they before the recipe's."""
+    layers = {**(read_config(Path(config)) if config else {}), **typed(settings)}
+    settings_of(layers)  # a wrong setting is refused before data are read or downloaded
+    collection = datasets.load(data, data_dir, None if quiet else counter("downloading"))
+    folder = Path(out) if out is not None else default_out(collection.name, overwrite)
+    fitting = api.prepare(collection, layers, recipe, folder, overwrite)
+    return trained(api.complete(fitting, fitting.steps(), not quiet))
+
+
+def resume(run: str, epochs: str | None = None, data_dir: str | None = None, quiet: bool = False) -> Reply:
+    """Go on with a run's training: as planned, to N epochs in all, or by +N more."""
+    return trained(api.resume(run, epochs=epochs, data_dir=data_dir, progress=not quiet))
+
+
+def trained(run: Run) -> Reply:
+    """What to say when a training is done, and what can be done next."""
+    assert run.path is not None
+    files = (run.path, run.path / "report.html")
+    field = run.schema.fields[0] if run.schema.fields else None
+    asked = f" {field.name}={'6' if '6' in field.values else field.values[0]}" if field is not None else ""
+    command = shlex.join(["condvae", "generate", str(run.path), *([asked.strip()] if asked else []), "-o", "asked.png"])
+    return Reply((f"the run: {files[0]}", f"the report: {files[1]}", f"ask it: {command}"), None, files)
+
+
+def default_out(name: str, overwrite: bool) -> Path:
+    """runs/NAME, or runs/NAME-2, -3, ... where that is taken."""
+    folder, number = RUNS / name, 1
+    while not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        number += 1
+        folder = RUNS / f"{name}-{number}"
+    return folder
+
+
+def typed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as words, as they should be: `512,256` -> (512, 256); the rest is converted where it is checked."""
+    found = {name: value for name, value in settings.items() if value is not None}
+    if isinstance(found.get("hidden"), str):
+        found["hidden"] = tuple(part.strip() for part in found["hidden"].split(",") if part.strip())
+    if found.get("batch") in ("auto", "none"):
+        found["batch"] = None
+    return found
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Settings from a TOML or JSON file; Refused where it cannot be read or names what is no setting."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise Refused(f"there is no file '{path}'; --config names a TOML or JSON file of settings") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
+        raise Refused(f"{path} cannot be read as {kind} ({str(error).splitlines()[0]})") from None
+    if not isinstance(values, dict):
+        raise Refused(f"{path} must hold settings by name, such as epochs = 5; got {type(values).__name__}")
+    try:
+        settings_of(values)
+    except Refused as refused:
+        raise Refused(f"{path}: {refused}") from None
+    return values
+
+
+def evaluate(
+    run: str,
+    data: str | None = None,
+    k: int | None = None,
+    limit: int | None = None,
+    data_dir: str | None = None,
+    quiet: bool = False,
+) -> Reply:
+    """How good a run is, on its own data's test part or on DATA: numbers, and a verdict in words."""
+    found = load(run)
+    if data is None:
+        collection = api.recorded_data(found.facts, data_dir)
+        part, whence = unseen_part(found, collection)
+        notes: tuple[str, ...] = ()
+    else:
+        collection = datasets.load(data, data_dir, None if quiet else counter("downloading"))
+        part, notes = part_of(collection, found)
+        whence = "the test images" if collection.test is not None else "all images"
+    judge = judge_of(found, collection, quiet)
+    given = known_labels(found.schema, part)
+    watch = None if quiet else stages()
+    train = collection.train if judge is not None else None
+    result = measure(found.learned, part.x, given, judge, train, k, limit, progress=watch)
+    lines = (
+        f"{found.path}, measured on {whence} of {collection.name}",
+        *aligned(("measure", "value", "beside"), result.table()),
+        *result.sentences(),
+    )
+    return Reply(lines, result.model_dump(mode="json"), (), notes)
+
+
+def judge_of(run: Run, collection: Collection, quiet: bool) -> Judge | None:
+    """The judge of the collection's labels, trained where there is none; None where the run has nothing to ask."""
+    names = tuple(collection.train.labels)
+    if not run.schema.fields or not names:
+        return None
+    field = run.schema.fields[0].name
+    return judge_for(
+        collection, field if field in names else names[0], progress=None if quiet else counter("training the judge")
+    )
+
+
+def stages() -> Callable[[str, int, int], None]:
+    """A progress callback of several measures, one line each on a terminal."""
+    shown: dict[str, Callable[[int, int], None]] = {}
+    return lambda what, done, total: shown.setdefault(what, counter(what))(done, total)
+
+
+def reproduce(
+    name: str,
+    variant: str | None = None,
+    seed: int = 0,
+    out: str | None = None,
+    data_dir: str | None = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Reply:
+    """Run a published experiment; its numbers beside ours, printed and recorded in results/NAME.json."""
+    from condvae.reproduce import reproduction
+
+    recipe = recipe_of(name)
+    variant = variant or next(iter(recipe.variants))
+    first = variant == next(iter(recipe.variants))
+    folder = Path(out) if out is not None else RUNS / f"{name}{'' if first else '-' + variant}-seed{seed}"
+    job = reproduction(recipe, variant, seed, folder, data_dir, overwrite)
+    shown: list[Any] = []
+
+    def finish() -> Run:
+        run, lines = job.finish(RESULTS)
+        shown.extend(lines)
+        return run
+
+    run = api.complete(job.fitting, job.steps(), not quiet, finish=finish)
+    rows = [
+        (
+            line.what,
+            "-" if line.published is None else f"{line.published:.2f}",
+            f"{line.obtained:.4g}" if abs(line.obtained) < 1 else f"{line.obtained:.2f}",
+            "" if line.met is None else f"{line.goal}: {'met' if line.met else 'missed'}",
+        )
+        for line in shown
+    ]
+    table = aligned(("", "published", "obtained", "goal"), rows)
+    record = RESULTS / f"{name}.json"
+    lines = (f"{recipe.title} ({variant}, seed {seed})", *table, f"recorded in {record}")
+    return Reply((*lines, *trained(run).lines), None, (record, folder))
+
+
+def list_recipes() -> Reply:
+    """The recipes: name, data, variants, what it is and its source."""
+    rows = [(one.name, one.data, ", ".join(one.variants), one.title, one.source) for one in all_recipes()]
+    return Reply(tuple(aligned(("recipe", "data", "variants", "what", "source"), rows)))
+
+
+def list_data(data_dir: str | None = None) -> Reply:
+    """The named data, and where each is found."""
+    rows = [
+        (one.name, one.field, one.size, " x ".join(map(str, one.shape)), str(one.classes), one.what, one.where)
+        for one in datasets.known(data_dir)
+    ]
+    head = ("data", "ask for", "train + test", "C x H x W", "classes", "what", "where")
+    last = "or an npz file of your own: numpy.savez(path, x=images, y=labels)"
+    return Reply((*aligned(head, rows), last))
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as lines, its columns aligned by blanks."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]

@@ -1,0 +1,193 @@
+"""A trained model with what is needed to ask it: requests and pictures in, chunks of rows out. What the tasks share.
+
+Rows are taken in chunks of one size, the last padded with copies of its last row: then the arithmetic of a row is the
+same however many rows are asked for with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from condvae.conditions import Label, Schema
+from condvae.errors import Refused, suggest
+from condvae.images import Images, as_images, unit
+from condvae.nets import Shape
+from condvae.noise import Noise, RowNoise
+from condvae.trace import Condition
+
+Asked = Mapping[str, Any]
+Columns = dict[str, np.ndarray]  # field name -> positions in its values [N], -1 = unknown
+Progress = Callable[[int, int], None]  # (rows done, rows in all)
+
+CHUNK = 256  # rows of one pass: a power of two, so that no thread's share ends inside a vector register
+LABEL_LEVEL = 1000  # the level of noise that draws a label which was not asked for
+PIXEL_LEVEL = 2000  # the level of noise that binarises pixels
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained model, its schema, the shape [C, H, W] of its pictures, and the protocol it was trained under.
+
+    binarise: "grey", "dynamic" or "static"; fitted: the density fitted to its latents, a prior head, or None.
+    """
+
+    model: nn.Module
+    schema: Schema
+    shape: Shape
+    binarise: str = "grey"
+    fitted: nn.Module | None = None
+
+    def using(self, prior: str | None = None) -> nn.Module:
+        """The model under a prior: "model" = its own, "fitted" = the density; None = the density where there is one.
+
+        Refused for another name, or "fitted" where no density was fitted.
+        """
+        if prior not in (None, "fitted", "model"):
+            raise Refused(f"prior may be 'fitted' or 'model'; got {prior!r}{suggest(str(prior), ['fitted', 'model'])}")
+        if prior == "fitted" and self.fitted is None:
+            raise Refused("prior may only be 'model' here, for no density was fitted to this model's latents")
+        if self.fitted is None or prior == "model":
+            return self.model
+        return cast(Any, self.model).with_prior(self.fitted)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's tensors are."""
+        first = next(chain(self.model.parameters(), self.model.buffers()), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def condition(self, columns: Columns, rows: np.ndarray) -> Condition:
+        """The condition of these rows of the columns, on the model's device."""
+        return self.schema.encode({name: column[rows] for name, column in columns.items()}, len(rows)).to(self.device)
+
+    def without_density(self) -> Learned:
+        """The same under the model's own prior."""
+        return replace(self, fitted=None)
+
+
+def chunks(total: int, size: int = CHUNK) -> Iterator[tuple[np.ndarray, slice]]:
+    """Row numbers in chunks of exactly `size`, with the slice of `total` that they fill; padded by the last row."""
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        yield np.minimum(np.arange(start, start + size), stop - 1), slice(start, stop)
+
+
+def observe(x: Tensor, binarise: str, noise: Noise) -> Tensor:
+    """x [B, C, H, W] as the model's protocol sees it: as it is for "grey", else 1 with probability x, 0 otherwise.
+
+    Pixels that are 0 or 1 already stay what they are. The noise is a function of its rows alone.
+    """
+    if binarise == "grey":
+        return x
+    uniform = noise.uniform([len(x), x[0].numel()], PIXEL_LEVEL).to(x).view_as(x)
+    return (uniform < x).to(x)
+
+
+def pictures_of(learned: Learned, x: Any, argument: str = "x") -> Images:
+    """x checked, as [N, C, H, W] of the model's own shape. Refused where it is none, or of another shape."""
+    single = getattr(x, "ndim", 0) == 2 or (getattr(x, "ndim", 0) == 3 and tuple(x.shape) == learned.shape)
+    if (single and learned.shape[0] > 1) or getattr(x, "ndim", 0) == 2:
+        raise Refused(f"{argument} must be images [N, C, H, W], got one picture {list(x.shape)}; give {argument}[None]")
+    images, _ = as_images(x, argument)
+    if tuple(images.shape[1:]) != tuple(learned.shape):
+        raise Refused(
+            f"{argument} must hold pictures of the shape [C, H, W] = {list(learned.shape)} that the model was trained "
+            f"on; got {list(images.shape[1:])}"
+        )
+    return images
+
+
+def take(learned: Learned, images: Images, rows: np.ndarray) -> Tensor:
+    """These rows as float32 [B, C, H, W] in [0, 1] on the model's device."""
+    return unit(images[torch.from_numpy(rows)].to(learned.device))
+
+
+def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
+    """`value` as an int of at least `least`; Refused where it is none."""
+    fits = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    if not fits or (most is not None and value > most):
+        limit = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise Refused(f"{name} must be a whole number {limit}; got {value!r}")
+    return int(value)
+
+
+def seed_in(seed: Any) -> int:
+    """The seed as an int in [0, 2^64); Refused where it is none."""
+    return whole(seed, "seed", 0, 2**64 - 1)
+
+
+def many(value: Any) -> bool:
+    """Whether a field was given a list of values, not one."""
+    if isinstance(value, str | bytes) or getattr(value, "ndim", None) == 0:
+        return False
+    return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, Mapping)
+
+
+def requests(schema: Schema, asked: Asked | None) -> tuple[Columns, int, bool]:
+    """What is asked -> (columns, how many requests, whether a list was given).
+
+    A value stands for all requests beside lists. Refused for unknown names, empty lists, lists of different lengths.
+    """
+    asked = named(asked, "what is asked")
+    for name in asked:
+        schema.field(name)
+    lengths = {name: len(value) for name, value in asked.items() if many(value)}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise Refused(f"lists of values must be equally long, one value of each a request; {told}")
+    count = next(iter(lengths.values()), 1)
+    if count == 0:
+        raise Refused(f"a list of values must hold at least one; {next(iter(lengths))} is empty")
+    spread = {name: value if name in lengths else [value] * count for name, value in asked.items()}
+    return schema.index(spread, count), count, bool(lengths)
+
+
+def named(asked: Any, argument: str) -> Asked:
+    """`asked` as a mapping, None as an empty one; Refused where it is neither."""
+    if asked is None:
+        return {}
+    if not isinstance(asked, Mapping):
+        raise Refused(f"{argument} must be a mapping such as {{'digit': 6}}; got {type(asked).__name__}")
+    return asked
+
+
+def columns_of(learned: Learned, given: Asked | None, rows: int) -> Columns:
+    """What is given of pictures -> columns; a single value stands for every row. Unknown stays -1."""
+    given = named(given, "what is given")
+    spread = {name: value if many(value) else [value] * rows for name, value in given.items()}
+    return learned.schema.index(spread, rows)
+
+
+def drawn(schema: Schema, columns: Columns, names: np.ndarray, seed: int) -> Columns:
+    """Unknown labels of fields that are never blank, drawn from the field's shares by each row's own noise."""
+    settled = dict(columns)
+    for place, field in enumerate(schema.fields):
+        unknown = np.flatnonzero(columns[field.name] < 0)
+        if field.optional or not len(unknown):
+            continue
+        uniform = RowNoise(seed, names[unknown]).uniform([len(unknown), 1], LABEL_LEVEL + place)[:, 0].numpy()
+        column = columns[field.name].copy()
+        column[unknown] = np.searchsorted(edges(field), uniform, side="right")
+        settled[field.name] = column
+    return settled
+
+
+def edges(field: Label) -> np.ndarray:
+    """The inner edges of the field's cumulative shares, [K - 1]: positions are found by bisection."""
+    shares = np.asarray(field.shares, np.float64)
+    return (np.cumsum(shares) / math.fsum(shares))[:-1]
+
+
+def open_fields(schema: Schema, columns: Columns, rows: Sequence[int] | np.ndarray) -> tuple[Label, ...]:
+    """Fields that are unknown in these rows and have no blank input: they have to be settled, or summed out."""
+    return tuple(
+        field for field in schema.fields if not field.optional and (columns[field.name][np.asarray(rows)] < 0).any()
+    )

@@ -1,0 +1,197 @@
+"""How likely a model finds images, and how it uses its code and its condition: measures that need no drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from condvae.conditions import Label
+from condvae.evaluation import Estimate, Likelihood, Share
+from condvae.heads import DiscretisedLogistic, Gaussian
+from condvae.learned import Columns, chunks, observe, open_fields, take
+from condvae.nets import evaluating
+from condvae.noise import RowNoise, seed_of
+from condvae.objectives import elbo, kl_per_unit, rate
+from condvae.scores import marginal, posterior
+from condvae.subject import Subject, chosen, estimate
+from condvae.trace import Draw, Trace
+
+ACTIVE = 0.01  # variance of a unit's posterior mean over the images of a condition
+READINGS = 10_000  # images times labels that are classified, at most
+SAMPLES = 10  # importance samples behind each label of a classification
+
+
+@dataclass(frozen=True)
+class Passes:
+    """One pass of every image: ELBO [N] and KL [N] in nats, mean KL of each unit [Z], active units, the protocol."""
+
+    elbo: np.ndarray
+    rate: np.ndarray
+    units: np.ndarray
+    active: int
+    protocol: str
+    eight_bit: bool
+
+
+def inferred(subject: Subject) -> Passes:
+    """The bound, the KL and the posterior means of every image, in one pass each."""
+    total = len(subject.images)
+    bound, divergence = np.empty(total), np.empty(total)
+    groups = conditions_of(subject)
+    units = within = None
+    binary, head = True, None
+    with evaluating(subject.model):
+        for rows, kept in chunks(total):
+            x, trace = observed_pass(subject, rows, subject.settled)
+            number = kept.stop - kept.start
+            bound[kept] = elbo(trace, x)[:number].double().cpu().numpy()
+            divergence[kept] = rate(trace).mean(0)[:number].double().cpu().numpy()
+            each = torch.cat([kl_per_unit(latent).flatten(1) for latent in trace.latents], 1)[:number].double()
+            means = torch.cat([posterior_of(latent.q).mean.flatten(1) for latent in trace.latents], 1)[:number]
+            if units is None or within is None:
+                units, within = np.zeros(each.shape[1]), Within(int(groups.max()) + 1, each.shape[1])
+            units += each.sum(0).cpu().numpy()
+            within.add(means.double().cpu().numpy(), groups[kept])
+            head = trace.x
+            binary = binary and bool(((x == 0) | (x == 1)).all())
+            if subject.progress is not None:
+                subject.progress("bound", kept.stop, total)
+    assert units is not None and within is not None and head is not None
+    active = int((within.variance() > ACTIVE).sum())
+    words = protocol_words(head, subject.learned.binarise, binary, subject.seed)
+    return Passes(bound, divergence, units / total, active, words, isinstance(head, DiscretisedLogistic))
+
+
+def observed_pass(subject: Subject, rows: np.ndarray, columns: Columns) -> tuple[Tensor, Trace]:
+    """(x as the model's protocol sees it, the trace of its pass) for these rows, with the rows' own noise."""
+    learned = subject.learned
+    noise = RowNoise(subject.seed, rows, learned.device)
+    x = observe(take(learned, subject.images, rows), learned.binarise, noise)
+    return x, subject.model(learned.condition(columns, rows), x, draw=Draw(noise))
+
+
+def posterior_of(q: Distribution | None) -> Distribution:
+    assert q is not None, "a latent without a posterior has no code to measure"
+    return q
+
+
+def conditions_of(subject: Subject) -> np.ndarray:
+    """A number for each image's condition, all fields together [N]; 0 where nothing is asked."""
+    columns = list(subject.settled.values())
+    if not columns:
+        return np.zeros(len(subject.images), np.int64)
+    return np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
+
+
+class Within:
+    """Variance of rows within groups, pooled, from running sums (about the first rows' mean, for precision)."""
+
+    def __init__(self, groups: int, width: int) -> None:
+        self.count = np.zeros(groups)
+        self.sums = np.zeros((groups, width))
+        self.squares = np.zeros((groups, width))
+        self.centre: np.ndarray | None = None
+
+    def add(self, rows: np.ndarray, group: np.ndarray) -> None:
+        if self.centre is None:
+            self.centre = rows.mean(0)
+        rows = rows - self.centre
+        np.add.at(self.count, group, 1)
+        np.add.at(self.sums, group, rows)
+        np.add.at(self.squares, group, rows**2)
+
+    def variance(self) -> np.ndarray:
+        """Pooled variance [Z] over the groups of two rows or more; 0 where there is none."""
+        some = self.count > 1
+        freedom = (self.count[some] - 1).sum()
+        if freedom == 0:
+            return np.zeros(self.sums.shape[1])
+        deviation = self.squares[some] - self.sums[some] ** 2 / self.count[some, None]
+        return deviation.sum(0).clip(0) / freedom
+
+
+def protocol_words(head: Distribution, binarise: str, binary: bool, seed: int) -> str:
+    """What the likelihood is a likelihood of."""
+    if isinstance(head, DiscretisedLogistic):
+        return "8-bit discretised pixels, nats and bits per dimension"
+    if isinstance(head, Gaussian):
+        return "continuous density in [0, 1]; uniform dequantisation not applied"
+    if binarise != "grey":
+        return f"{binarise} binarisation, drawn with seed {seed}"
+    return "binary pixels as they are" if binary else "grey BCE score, not a density"
+
+
+def unknown_words(subject: Subject) -> str:
+    """How labels that are not known were treated."""
+    fields = subject.learned.schema.fields
+    missing = {field.name: int((subject.given[field.name] < 0).sum()) for field in fields}
+    if not any(missing.values()):
+        return "none"
+    summed = {
+        field.name for field in open_fields(subject.learned.schema, subject.given, np.arange(len(subject.images)))
+    }
+    how = {True: "summed over in the likelihood, classified in the bound", False: "blank input"}
+    return "; ".join(f"{name}: {how[name in summed]} ({count:,} images)" for name, count in missing.items() if count)
+
+
+def label_gain(subject: Subject, target: Label, own: np.ndarray, sample: np.ndarray) -> Estimate | None:
+    """Nats that the bound loses where the images' labels are replaced by others, with the same noise."""
+    rows = sample[subject.given[target.name][sample] >= 0]
+    if not len(rows):
+        return None
+    other = np.random.default_rng(seed_of(subject.seed, 12)).integers(1, len(target.values), len(subject.images))
+    wrong = (subject.settled[target.name] + other) % len(target.values)
+    columns = {**subject.settled, target.name: wrong}
+    found = np.empty(len(rows))
+    with evaluating(subject.model):
+        for places, kept in chunks(len(rows)):
+            x, trace = observed_pass(subject, rows[places], columns)
+            found[kept] = elbo(trace, x)[: kept.stop - kept.start].double().cpu().numpy()
+    return estimate(own[rows] - found)
+
+
+def weighed(subject: Subject, sample: np.ndarray, k: int) -> Likelihood:
+    """-log p(x | c) of the sampled rows by k importance samples."""
+    found = marginal(
+        subject.learned,
+        subject.model,
+        subject.images,
+        subject.given,
+        k,
+        subject.seed,
+        subject.tell("likelihood"),
+        sample,
+    )
+    over = estimate(-found.log_prob)
+    return Likelihood(
+        **over.model_dump(),
+        k=k,
+        effective_mean=float(found.effective.mean()),
+        effective_least=float(found.effective.min()),
+    )
+
+
+def classified(subject: Subject, target: Label, sample: np.ndarray) -> Share | None:
+    """Share of known labels that Bayes' rule on the bound reads rightly, on at most 10,000 / K of the sampled rows."""
+    known = sample[subject.given[target.name][sample] >= 0]
+    if not len(known):
+        return None
+    most = max(100, READINGS // len(target.values)) if len(sample) < len(subject.images) else len(known)
+    rows = known[chosen(len(known), most, subject.seed)]
+    read = posterior(
+        subject.learned,
+        subject.model,
+        subject.images,
+        subject.given,
+        target,
+        SAMPLES,
+        subject.seed,
+        subject.tell("classification"),
+        rows,
+    )
+    right = read.probabilities.argmax(1) == subject.given[target.name][rows]
+    return Share(right=int(right.sum()), of=len(rows))

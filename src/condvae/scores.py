@@ -1,0 +1,284 @@
+"""How likely pictures are under a model, and which label makes them likeliest: log_prob and classify.
+
+log p(x | c) is bounded from below by importance-weighted samples of the posterior (Burda, Grosse, Salakhutdinov,
+"Importance Weighted Autoencoders", 2016); the bound rises with their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from condvae.conditions import Label
+from condvae.errors import Refused
+from condvae.images import Images
+from condvae.learned import (
+    Asked,
+    Columns,
+    Learned,
+    Progress,
+    chunks,
+    columns_of,
+    named,
+    observe,
+    open_fields,
+    pictures_of,
+    seed_in,
+    take,
+    whole,
+)
+from condvae.nets import evaluating
+from condvae.noise import RowNoise
+from condvae.objectives import log_weights
+from condvae.trace import Condition, Draw, Latent, Trace, sample
+
+ENTRIES = 2**20  # pixels scored at once, samples included: bounds the memory
+CLASSIFY_SAMPLES = 10  # beyond it, the error of reading the label falls by less than a tenth of itself
+COMBINATIONS = 1000  # of values of unknown fields that are summed over at most
+
+
+@dataclass(frozen=True)
+class Importance:
+    """log_prob [N] float64 nats, and the effective number of the k samples behind each, [N] float64 in [1, k]."""
+
+    log_prob: np.ndarray
+    effective: np.ndarray
+
+
+@dataclass(frozen=True)
+class Classified:
+    """names [N], the likeliest value of each row; probabilities [N, K] float64, columns in the order of `values`."""
+
+    names: np.ndarray
+    probabilities: np.ndarray
+    values: tuple[str, ...]
+
+
+def log_prob(
+    learned: Learned,
+    x: Any,
+    given: Asked | None = None,
+    k: int = 500,
+    seed: int = 0,
+    prior: str | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """log p(x | c) by k importance samples a row, [N] float64 nats: a lower bound that rises with k.
+
+    x: images as in `reconstruct`; binarised with the seed first where the model was trained on binarised pixels.
+    given: field -> one value, or one a row. An unknown label is summed over with the labels' shares where the model
+    has no blank input for it, and enters as that blank input where it has one. Row i depends on (seed, i) and x[i].
+
+    Refused for names, values, shapes or numbers that cannot be used.
+    """
+    return importance(learned, x, given, k, seed, prior, progress).log_prob
+
+
+def importance(
+    learned: Learned,
+    x: Any,
+    given: Asked | None = None,
+    k: int = 500,
+    seed: int = 0,
+    prior: str | None = None,
+    progress: Progress | None = None,
+) -> Importance:
+    """`log_prob` with the effective sample size of each row; of rows summed over labels, the likeliest label's."""
+    k, seed, model = whole(k, "k", 1), seed_in(seed), learned.using(prior)
+    images = pictures_of(learned, x)
+    columns = columns_of(learned, given, len(images))
+    return marginal(learned, model, images, columns, k, seed, progress)
+
+
+def classify(
+    learned: Learned,
+    x: Any,
+    field: str | None = None,
+    given: Asked | None = None,
+    k: int = CLASSIFY_SAMPLES,
+    seed: int = 0,
+    prior: str | None = None,
+    progress: Progress | None = None,
+) -> Classified:
+    """Which value of a label field the pictures x have, by Bayes' rule: p(x | label) times the label's share.
+
+    p(x | label) is importance-weighted with k samples, whose noise the labels share, so that it cancels where they
+    are compared. field: needed where the model has several; given: what is known of the other fields.
+
+    Refused where the model has no field to read, or for arguments that cannot be used.
+    """
+    target = label_field(learned, field)
+    k, seed, model = whole(k, "k", 1), seed_in(seed), learned.using(prior)
+    images = pictures_of(learned, x)
+    given = named(given, "what is given")
+    if target.name in given:
+        raise Refused(f"given must not hold {target.name}, the field that is asked for; leave it out")
+    columns = columns_of(learned, given, len(images))
+    return posterior(learned, model, images, columns, target, k, seed, progress)
+
+
+def columns_for(learned: Learned, images: Images, given: Asked | None) -> Columns:
+    """What is given of the pictures, as columns; labels that are unknown and have no blank input are classified."""
+    columns = columns_of(learned, given, len(images))
+    for field in learned.schema.fields:
+        rows = np.flatnonzero(columns[field.name] < 0)
+        if field.optional or not len(rows):
+            continue
+        read = posterior(learned, learned.using(), images, columns, field, CLASSIFY_SAMPLES, 0, rows=rows)
+        column = columns[field.name].copy()
+        column[rows] = read.probabilities.argmax(1)
+        columns[field.name] = column
+    return columns
+
+
+def label_field(learned: Learned, name: str | None) -> Label:
+    """The field of that name, or the only one."""
+    fields = learned.schema.fields
+    if not fields:
+        raise Refused("this model was trained without labels, so it cannot classify; train it with labels")
+    if name is not None:
+        return learned.schema.field(str(name))
+    if len(fields) > 1:
+        raise Refused(f"field must name what to read, one of {', '.join(f.name for f in fields)}; got None")
+    return next(iter(fields))
+
+
+def posterior(
+    learned: Learned,
+    model: nn.Module,
+    images: Images,
+    columns: Columns,
+    target: Label,
+    k: int,
+    seed: int,
+    progress: Progress | None = None,
+    rows: np.ndarray | None = None,
+) -> Classified:
+    """p(label | x) of these rows under columns whose target is overwritten by each value in turn."""
+    rows = np.arange(len(images)) if rows is None else rows
+    total = len(rows) * len(target.values)
+    joint = np.empty((len(rows), len(target.values)))
+    for place, share in enumerate(target.shares):
+        told = shifted(progress, place * len(rows), total)
+        asked = {**columns, target.name: np.full(len(images), place)}
+        found = marginal(learned, model, images, asked, k, seed, told, rows)
+        joint[:, place] = found.log_prob + math.log(max(share, 1e-300))
+    probabilities = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
+    return Classified(np.asarray(target.values)[probabilities.argmax(1)], probabilities, target.values)
+
+
+def marginal(
+    learned: Learned,
+    model: nn.Module,
+    images: Images,
+    columns: Columns,
+    k: int,
+    seed: int,
+    progress: Progress | None = None,
+    rows: np.ndarray | None = None,
+) -> Importance:
+    """log p(x | what is known), the fields that are unknown and have no blank input summed over by their shares."""
+    rows = np.arange(len(images)) if rows is None else rows
+    fields = open_fields(learned.schema, columns, rows)
+    known = np.ones(len(rows), bool)
+    for field in fields:
+        known &= columns[field.name][rows] >= 0
+    combinations = math.prod(len(field.values) for field in fields)
+    if combinations > COMBINATIONS:
+        raise Refused(
+            f"unknown fields may be summed over {COMBINATIONS} combinations of their values, here they have "
+            f"{combinations}; give more of {', '.join(field.name for field in fields)}"
+        )
+    out = Importance(np.full(len(rows), -np.inf), np.zeros(len(rows)))
+    best = np.full(len(rows), -np.inf)
+    times = np.ones(len(rows), np.int64)
+    for field in fields:
+        times *= np.where(columns[field.name][rows] < 0, len(field.values), 1)
+    total = int(times.sum())
+    done = 0
+    if known.any():
+        found = settled(learned, model, images, columns, rows[known], k, seed, shifted(progress, 0, total))
+        out.log_prob[known], out.effective[known] = found.log_prob, found.effective
+        done = int(known.sum())
+    for values in product(*(range(len(field.values)) for field in fields)) if fields else ():
+        asked, share, fits = dict(columns), np.zeros(len(rows)), ~known
+        for field, value in zip(fields, values, strict=True):
+            column = columns[field.name]
+            # a row that knows this field takes part in the one combination that agrees with it
+            blank = column[rows] < 0
+            fits = fits & (blank | (column[rows] == value))
+            share = share + np.where(blank, math.log(max(field.shares[value], 1e-300)), 0.0)
+            asked[field.name] = np.where(column < 0, value, column)
+        if fits.any():
+            found = settled(learned, model, images, asked, rows[fits], k, seed, shifted(progress, done, total))
+            done += int(fits.sum())
+            joint = found.log_prob + share[fits]
+            out.log_prob[fits] = np.logaddexp(out.log_prob[fits], joint)
+            out.effective[fits] = np.where(joint > best[fits], found.effective, out.effective[fits])
+            best[fits] = np.maximum(best[fits], joint)
+    return out
+
+
+def settled(
+    learned: Learned,
+    model: nn.Module,
+    images: Images,
+    columns: Columns,
+    rows: np.ndarray,
+    k: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> Importance:
+    """The importance-weighted bound of these rows under columns that leave nothing open."""
+    most = max(1, ENTRIES // math.prod(learned.shape))
+    samples = min(k, 2 ** int(math.log2(most)))
+    size = 2 ** int(math.log2(max(1, most // samples)))
+    out = Importance(np.empty(len(rows)), np.empty(len(rows)))
+    with evaluating(model):
+        for places, kept in chunks(len(rows), size):
+            chunk = rows[places]
+            x = observe(take(learned, images, chunk), learned.binarise, RowNoise(seed, chunk, learned.device))
+            first = torch.full((size,), -math.inf, dtype=torch.float64, device=learned.device)
+            second = first.clone()
+            for weights in weight_blocks(model, learned.condition(columns, chunk), x, chunk, k, samples, seed):
+                first = torch.logaddexp(first, torch.logsumexp(weights, 0))
+                second = torch.logaddexp(second, torch.logsumexp(2 * weights, 0))
+            number = kept.stop - kept.start
+            out.log_prob[kept] = (first - math.log(k))[:number].cpu().numpy()
+            out.effective[kept] = torch.exp(2 * first - second)[:number].cpu().numpy()
+            if progress is not None:
+                progress(kept.stop, len(rows))
+    return out
+
+
+def weight_blocks(
+    model: nn.Module, c: Condition, x: Tensor, rows: np.ndarray, k: int, samples: int, seed: int
+) -> Iterator[Tensor]:
+    """log weights of k samples a row in blocks [<= samples, B], float64. The first k samples do not depend on k.
+
+    The encoder runs once: a later block draws from the posterior of the first. Where latents depend on one another
+    (several of them), each block is a pass of its own.
+    """
+    kept: Latent | None = None
+    for block in range(-(-k // samples)):
+        draw = Draw(RowNoise(seed, np.stack([rows, np.full_like(rows, block)], 1), x.device), k=samples)
+        if kept is None or kept.q is None:
+            trace: Trace = model(c, x, draw=draw)
+            kept = trace.latents[0] if len(trace.latents) == 1 else None
+        else:
+            z = sample(kept.q, draw, 0)
+            trace = model(c, z=(z,), draw=draw)
+            trace = Trace((Latent(trace.latents[0].p, kept.q, z),), trace.x, samples)
+        yield log_weights(trace, x).double()[: k - block * samples]
+
+
+def shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """`progress` for a part of a longer task: `before` rows are done, of `total`."""
+    return None if progress is None else lambda done, _: progress(before + done, total)

@@ -1,0 +1,273 @@
+"""Words in, pictures out: each request of a user once, whichever face it comes from (command line, page).
+
+Every function takes words as a person types them and returns a `Reply`: lines to show, data for a program, files that
+were written. What goes wrong is a `Refused`, in one sentence.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from condvae import maps, pictures
+from condvae.errors import Refused
+from condvae.gallery import plane, tiles
+from condvae.intake import Seen, combinations, parse, seen
+from condvae.runs import Run, load
+from condvae.storage import write_text
+
+__all__ = ["Reply", "classify", "embed", "generate", "reconstruct", "restyle"]
+
+MOST_VALUES = 500_000_000  # pixels drawn at once: two gigabytes
+SHOWN = 36  # pictures of a collection that a picture shows; an npz holds all
+EMBEDDED = {"pca": 10_000, "tsne": 2_000}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a request gave: lines of words, `data` for a program (JSON), the files written, and notes on the way."""
+
+    lines: tuple[str, ...] = ()
+    data: Any = None
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def generate(
+    run: str,
+    words: Sequence[str] = (),
+    n: int = 64,
+    out: str | None = None,
+    npz: str | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    prior: str | None = None,
+) -> Reply:
+    """n pictures of each combination of what is asked, as a grid (.png, ...) and as arrays (.npz).
+
+    An npz holds `images` [R, n, C, H, W] float32 in [0, 1] and, a field, the R names asked ("" = unknown).
+    """
+    check_targets(out, npz)
+    drawer = load(run)
+    columns, names = combinations(parse(words, drawer.schema))
+    if n >= 1 and n * len(names) * int(np.prod(drawer.shape)) > MOST_VALUES:
+        raise Refused(f"n may be at most {MOST_VALUES // (len(names) * int(np.prod(drawer.shape))):,} here; got {n:,}")
+    images = drawer.generate(columns, n, seed, temperature, prior)
+    if not columns:
+        images = images[None]
+    written = []
+    for target in (out, npz):
+        if target is None:
+            continue
+        if is_arrays(target):
+            asked = {name: np.asarray([value or "" for value in values]) for name, values in columns.items()}
+            written.append(write_npz(target, {"images": images, **asked, "seed": np.asarray(seed)}))
+        else:
+            written.append(pictures.save(tiles(images, names if len(names) > 1 else None), target))
+    what = "no label" if not columns else " and ".join(names) if len(names) <= 3 else f"{len(names)} requests"
+    said = f"{counted(n, 'picture')}{' each' if len(names) > 1 else ''} of {what}"
+    return Reply(tuple(f"{said}: {path}" for path in written), None, tuple(written))
+
+
+def reconstruct(
+    run: str,
+    what: str,
+    given: Sequence[str] = (),
+    out: str | None = None,
+    data_dir: str | None = None,
+    limit: int | None = None,
+) -> Reply:
+    """Pictures through posterior and decoder: a picture of both (up to 36), or an npz of all (`images`, `real`)."""
+    target = check_targets(out)
+    drawer = load(run)
+    arrays = is_arrays(target)
+    found = looked_at(drawer, seen(drawer, what, given, data_dir, limit if limit or arrays else SHOWN))
+    restored = drawer.reconstruct(found.x, found.given)
+    if arrays:
+        path = write_npz(target, {"images": restored, "real": found.x, **texts(found.given)})
+    else:
+        path = pictures.save(pictures.before_after({"real": found.x, "model": restored}), target)
+    error = float(np.square(restored - found.x).mean())
+    said = f"{counted(len(restored), 'picture')} reconstructed, mean squared error {error:.4f}: {path}"
+    return Reply((said,), None, (path,), found.notes)
+
+
+def restyle(
+    run: str,
+    what: str,
+    given: Sequence[str] = (),
+    to: Sequence[str] = (),
+    out: str | None = None,
+    data_dir: str | None = None,
+    limit: int | None = None,
+) -> Reply:
+    """Pictures in their own style under other labels: all of the first field's values, or those of `to`."""
+    target = check_targets(out)
+    drawer = load(run)
+    if not drawer.schema.fields:
+        raise Refused("this run was trained without conditions, so there is no other label to go to")
+    wanted = parse(to, drawer.schema)
+    if not wanted:
+        wanted = {drawer.schema.fields[0].name: list(drawer.schema.fields[0].values)}
+    columns, names = combinations(wanted)
+    found = looked_at(drawer, seen(drawer, what, given, data_dir, limit or 12))
+    restyled = drawer.restyle(found.x, found.given, columns)
+    if is_arrays(target):
+        asked = {f"to_{name}": texts(columns)[name] for name in columns}
+        path = write_npz(target, {"images": restyled, "real": found.x, **texts(found.given), **asked})
+    else:
+        rows = {name: restyled[:, place] for place, name in enumerate(names)}
+        path = pictures.save(pictures.before_after({"real": found.x, **rows}), target)
+    return Reply(
+        (f"{counted(len(found.x), 'picture')} under {counted(len(names), 'label')}: {path}",),
+        None,
+        (path,),
+        found.notes,
+    )
+
+
+def classify(
+    run: str,
+    what: str,
+    field: str | None = None,
+    given: Sequence[str] = (),
+    data_dir: str | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Reply:
+    """Which label pictures have, by Bayes' rule on the bound; the share read rightly where labels are known."""
+    reader = load(run)
+    found = looked_at(reader, seen(reader, what, given, data_dir, limit))
+    name = field or (reader.schema.fields[0].name if len(reader.schema.fields) == 1 else None)
+    others = {key: value for key, value in found.given.items() if key != name}
+    read = (
+        reader.classify(found.x, field, others)
+        if progress is None
+        else in_parts(reader, found.x, field, others, progress)
+    )
+    names = [str(one) for one in read.names]
+    data: dict[str, Any] = {
+        "field": name,
+        "values": list(read.values),
+        "names": names,
+        "probabilities": np.asarray(read.probabilities, float).round(6).tolist(),
+    }
+    truth = found.given.get(name or "", ())
+    known = [(one, true) for one, true in zip(names, truth, strict=False) if true is not None]
+    if len(names) == 1:
+        order = np.argsort(-np.asarray(read.probabilities[0]))[:3]
+        lines = [", then ".join(f"{read.values[i]} ({100 * read.probabilities[0][i]:.1f} %)" for i in order)]
+        return Reply((f"{name}: {lines[0]}",), data, (), found.notes)
+    lines = [f"{value}: {names.count(value):,} pictures" for value in read.values if value in names]
+    if known:
+        right = sum(one == true for one, true in known)
+        data["accuracy"] = right / len(known)
+        lines.insert(0, f"{name} read rightly: {right:,} of {len(known):,} ({100 * right / len(known):.2f} %)")
+    return Reply(tuple(lines), data, (), found.notes)
+
+
+def in_parts(reader: Run, x: np.ndarray, field: str | None, others: Mapping[str, Any], progress: Progress) -> Any:
+    """Classify with a progress callback."""
+    from condvae import tasks
+
+    return tasks.classify(reader.learned, x, field, others, progress=progress)
+
+
+def embed(
+    run: str,
+    what: str,
+    method: str = "pca",
+    out: str | None = None,
+    data_dir: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Reply:
+    """The latents of a collection: a map (.png, ...), or the numbers (.npz, .csv) with their two coordinates."""
+    target = check_targets(out, more=(".npz", ".csv"))
+    reader = load(run)
+    found = seen(reader, what, (), data_dir, limit or EMBEDDED.get(method, 1))
+    z = reader.embed(found.x, found.given)
+    flat, said = plane(z, method, seed)
+    field = reader.schema.fields[0] if reader.schema.fields else None
+    labels = found.given.get(field.name) if field is not None else None
+    if is_arrays(target):
+        path = write_npz(target, {"z": z, "xy": flat, **texts(found.given)})
+    elif Path(target).suffix.lower() == ".csv":
+        path = write_csv(Path(target), found, flat, z)
+    else:
+        itself = method == "pca" and z.shape[1] <= 2
+        drawn = maps.latent_map(flat, labels, field.values if field else None, title=said, circles=itself)
+        path = pictures.save(drawn, target)
+    return Reply((f"{counted(len(z), 'picture')}, {said}: {path}",), None, (path,), found.notes)
+
+
+def looked_at(run: Run, found: Seen) -> Seen:
+    """The same with a hint where one picture's ground is light and the model's dark, or the other way round."""
+    if len(found.x) != 1:
+        return found
+    theirs, ours = ground(found.x), ground(run.generate(None, n=16))
+    if abs(theirs - ours) < 0.5:
+        return found
+    light, dark = ("light", "dark") if theirs > ours else ("dark", "light")
+    hint = f"the picture's ground is {light}, and that of the model's pictures is {dark}: invert it if it should match"
+    return Seen(found.x, found.given, found.names, (*found.notes, hint))
+
+
+def ground(x: np.ndarray) -> float:
+    """Median of the outermost pixels of pictures [N, C, H, W]."""
+    edge = [x[..., 0, :], x[..., -1, :], x[..., :, 0], x[..., :, -1]]
+    return float(np.median(np.concatenate([one.ravel() for one in edge])))
+
+
+def check_targets(out: str | None, npz: str | None = None, more: Sequence[str] = (".npz",)) -> str:
+    """The file to write; Refused, before any work is done, where there is none or its ending means nothing."""
+    endings = (*pictures.FORMATS, *more)
+    for target, allowed in ((out, endings), (npz, (".npz",))):
+        if target is not None and Path(target).suffix.lower() not in allowed:
+            raise Refused(f"a file to write must end in one of {', '.join(allowed)}; got {target!r}")
+    if out is None and npz is None:
+        raise Refused(f"say where to write with -o FILE, which ends in one of {', '.join(endings)}")
+    return str(out or npz)
+
+
+def counted(number: int, what: str) -> str:
+    """1 -> "1 picture", 2 -> "2 pictures"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def is_arrays(target: str) -> bool:
+    """Whether a file to write holds arrays, not a picture."""
+    return Path(target).suffix.lower() == ".npz"
+
+
+def texts(columns: Mapping[str, Sequence[str | None]]) -> dict[str, np.ndarray]:
+    """Columns of names as arrays of text, "" where unknown; no pickle is needed to read them."""
+    return {name: np.asarray([value or "" for value in values], np.str_) for name, values in columns.items()}
+
+
+def write_npz(target: str, arrays: Mapping[str, np.ndarray]) -> Path:
+    """Write arrays as an npz file, whole or not at all."""
+    memory = io.BytesIO()
+    np.savez_compressed(memory, allow_pickle=False, **dict(arrays))
+    return pictures.write_bytes(memory.getvalue(), target)
+
+
+def write_csv(target: Path, found: Seen, flat: np.ndarray, z: np.ndarray) -> Path:
+    """One line a picture: its number, labels, two coordinates, and latents."""
+    memory = io.StringIO()
+    sheet = csv.writer(memory, lineterminator="\n")
+    places = ("x", "y")[: flat.shape[1]]
+    sheet.writerow(["row", *found.given, *places, *(f"z{i}" for i in range(z.shape[1]))])
+    for i in range(len(z)):
+        labels = [values[i] or "" for values in found.given.values()]
+        sheet.writerow([i, *labels, *(f"{v:.6g}" for v in flat[i]), *(f"{v:.6g}" for v in z[i])])
+    write_text(target, memory.getvalue())
+    return target

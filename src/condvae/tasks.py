@@ -1,0 +1,281 @@
+"""What a model is asked to do: generate, reconstruct, embed, restyle, interpolate, manifold; functions of any model.
+
+Every task takes a `Learned` first, leaves it as it was (modes, gradients, random state), and gives float32 numpy.
+`log_prob` and `classify` are in scores.py and named here, too.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from condvae.errors import Refused
+from condvae.images import Images
+from condvae.learned import (
+    Asked,
+    Columns,
+    Learned,
+    chunks,
+    drawn,
+    named,
+    observe,
+    open_fields,
+    pictures_of,
+    requests,
+    seed_in,
+    take,
+    whole,
+)
+from condvae.nets import evaluating
+from condvae.noise import Given, RowNoise
+from condvae.scores import Classified, Importance, classify, columns_for, importance, log_prob
+from condvae.trace import Draw, Trace, noise_of
+
+__all__ = [
+    "Classified",
+    "Importance",
+    "Learned",
+    "classify",
+    "columns_for",
+    "embed",
+    "generate",
+    "importance",
+    "interpolate",
+    "log_prob",
+    "manifold",
+    "observe",
+    "reconstruct",
+    "restyle",
+]
+
+
+def generate(
+    learned: Learned,
+    asked: Asked | None = None,
+    n: int = 1,
+    seed: int = 0,
+    temperature: float = 1.0,
+    prior: str | None = None,
+) -> np.ndarray:
+    """n pictures of what is asked, [n, C, H, W] in [0, 1]; [N, n, C, H, W] for a list of N values.
+
+    asked: field -> value, or a list of values, one a request (several lists are equally long); None, NaN or an absent
+    field = unknown: the model's blank input where it has one, else drawn from the labels' shares. temperature:
+    scales the latents' noise, 0 = the mean. prior: as `Learned.using`. Picture j of request r is a function of
+    (seed, r, j), whatever else is asked for.
+
+    Refused for names, values or numbers that cannot be used.
+    """
+    n, seed, model = whole(n, "n", 1), seed_in(seed), learned.using(prior)
+    if not isinstance(temperature, int | float | np.number) or not 0 <= float(temperature) < math.inf:
+        raise Refused(f"temperature must be a number of at least 0, 1 for the prior as it is; got {temperature!r}")
+    columns, count, listed = requests(learned.schema, asked)
+    names = np.stack([np.repeat(np.arange(count), n), np.tile(np.arange(n), count)], 1)
+    columns = drawn(learned.schema, {name: np.repeat(column, n) for name, column in columns.items()}, names, seed)
+    out = np.empty((count * n, *learned.shape), np.float32)
+    with evaluating(model):
+        for rows, kept in chunks(len(out)):
+            draw = Draw(RowNoise(seed, names[rows], learned.device), float(temperature))
+            store(out, kept, model(learned.condition(columns, rows), draw=draw), draw)
+    return out.reshape(count, n, *learned.shape) if listed else out
+
+
+def reconstruct(learned: Learned, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:
+    """Pictures x through posterior and decoder, [N, C, H, W] in [0, 1].
+
+    x: [N, H, W], [N, C, H, W] or [N, H, W, C], uint8 or float in [0, 1], array or tensor. given: field -> one value,
+    or one a row; an unknown label is the model's blank input where it has one, else what `classify` reads. seed None:
+    the posterior's mean of x as it is; a seed: one random pass as in training (binarised there: binarised here).
+
+    Refused for names, values or shapes that cannot be used.
+    """
+    images, columns = opened(learned, x, given)
+    out = np.empty((len(images), *learned.shape), np.float32)
+    with evaluating(learned.model):
+        for rows, kept in chunks(len(out)):
+            trace, draw = inferred(learned, images, columns, rows, seed)
+            store(out, kept, trace, draw)
+    return out
+
+
+def embed(learned: Learned, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:
+    """Means of the posterior q(z | x, c), [N, Z], several latents side by side; one posterior draw where seeded.
+
+    Arguments and refusals as in `reconstruct`.
+    """
+    images, columns = opened(learned, x, given)
+    parts: list[np.ndarray] = []
+    with evaluating(learned.model):
+        for rows, kept in chunks(len(images)):
+            trace, _ = inferred(learned, images, columns, rows, seed)
+            z = torch.cat([z.flatten(1) for z in trace.z], 1)
+            parts.append(z[: kept.stop - kept.start].float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int | None = None) -> np.ndarray:
+    """Pictures x in their own style under other conditions, [N, C, H, W]; lists of K values in `to`: [N, K, C, H, W].
+
+    Carried over is the noise of z under the model's own prior p(z | c), at every level, not z itself: under a learned
+    prior z says what the label is, too. Fields that `to` does not name stay as they are given. seed as in
+    `reconstruct`, as are the other arguments and refusals; `to` must say what is wanted.
+    """
+    to = named(to, "to")
+    wanted, count, listed = requests(learned.schema, to)
+    if not to:
+        raise Refused("to must say what is wanted, such as {'digit': 3}; got nothing")
+    for field in open_fields(learned.schema, {name: wanted[name] for name in to} | absent(learned, to), [0]):
+        raise Refused(f"to must hold one of {field.name}'s values, for this model has no blank input; got None")
+    images, columns = opened(learned, x, given)
+    out = np.empty((len(images), count, *learned.shape), np.float32)
+    with evaluating(learned.model):
+        for rows, kept in chunks(len(images)):
+            trace, _ = inferred(learned, images, columns, rows, seed)
+            draw = Draw(Given([noise_of(latent, latent.p) for latent in trace.latents]))
+            for place in range(count):
+                target = dict(columns)
+                for name in to:
+                    target[name] = np.full(len(images), wanted[name][place])
+                store(out[:, place], kept, learned.model(learned.condition(target, rows), draw=draw), draw)
+    return out if listed else out[:, 0]
+
+
+def interpolate(
+    learned: Learned,
+    x_a: Any,
+    x_b: Any,
+    given_a: Asked | None = None,
+    given_b: Asked | None = None,
+    steps: int = 9,
+) -> np.ndarray:
+    """From pictures x_a to pictures x_b, row by row, [N, steps, C, H, W]; the ends are their reconstructions.
+
+    The noise of z under p(z | c) moves along a great circle (White, "Sampling Generative Networks", 2016), the
+    condition in a straight line. Arguments and refusals as in `reconstruct`; x_a and x_b hold equally many pictures.
+    """
+    steps = whole(steps, "steps", 2)
+    ends = [opened(learned, x_a, given_a, "x_a"), opened(learned, x_b, given_b, "x_b")]
+    count = len(ends[0][0])
+    if count != len(ends[1][0]):
+        raise Refused(f"x_a and x_b must hold equally many pictures; got {count} and {len(ends[1][0])}")
+    out = np.empty((count, steps, *learned.shape), np.float32)
+    with evaluating(learned.model):
+        for rows, kept in chunks(count):
+            a, b = (inferred(learned, images, columns, rows, None)[0] for images, columns in ends)
+            noise_a, noise_b = ([noise_of(latent, latent.p) for latent in trace.latents] for trace in (a, b))
+            c_a, c_b = (learned.condition(columns, rows) for _, columns in ends)
+            for step, t in enumerate(np.linspace(0, 1, steps)):
+                c = type(c_a)(torch.lerp(c_a.vector, c_b.vector, float(t)))
+                draw = Draw(Given([arc(p, q, float(t)) for p, q in zip(noise_a, noise_b, strict=True)]))
+                store(out[:, step], kept, learned.model(c, draw=draw), draw)
+    return out
+
+
+def manifold(
+    learned: Learned,
+    asked: Asked | None = None,
+    size: int = 15,
+    units: tuple[int, int] | None = (0, 1),
+    spread: float = 0.95,
+    prior: str | None = None,
+) -> np.ndarray:
+    """The plane of two latent units under one condition, [size, size, C, H, W]: rows along the first, columns along
+    the second, from the lower to the upper quantile of the prior, the other units at its mean.
+
+    units: two units, or None for the two directions in which the prior varies most; with one unit in all, a strip
+    [1, size, C, H, W]. spread: the share of the prior's mass between the outermost rows, in (0, 1).
+
+    Refused for a list of values, an unknown label without a blank input, units that do not exist.
+    """
+    size, model = whole(size, "size", 2), learned.using(prior)
+    if not 0 < spread < 1:
+        raise Refused(f"spread must be a number between 0 and 1; got {spread!r}")
+    columns, _, listed = requests(learned.schema, asked)
+    if listed:
+        raise Refused("a manifold shows one condition; give one value a field, not a list")
+    for field in open_fields(learned.schema, columns, [0]):
+        raise Refused(f"a manifold needs {field.name}, one of {', '.join(field.values[:20])}; got None")
+    tail = (1 - spread) / 2
+    steps = torch.special.ndtri(torch.linspace(tail, 1 - tail, size, dtype=torch.float64)).float()
+    with evaluating(model):
+        still = Draw(RowNoise(0, np.zeros(1, int), learned.device), 0.0)
+        latents = model(learned.condition(columns, np.zeros(1, int)), draw=still).latents
+        across = axes(latents[0].p, units)
+        down = steps[:, None, None] * across[0] if len(across) > 1 else torch.zeros(1, 1, 1)
+        plane = (latents[0].p.mean.cpu() + down + steps[None, :, None] * across[-1]).flatten(0, 1)
+        out = np.empty((len(plane), *learned.shape), np.float32)
+        for rows, kept in chunks(len(plane)):
+            draw = Draw(RowNoise(0, np.zeros(len(rows), int), learned.device), 0.0)
+            z = (plane[torch.from_numpy(rows)].to(learned.device), *[None] * (len(latents) - 1))
+            store(out, kept, model(learned.condition(columns, np.zeros(len(rows), int)), z=z, draw=draw), draw)
+    return out.reshape(-1, size, *learned.shape)
+
+
+def axes(p: Distribution, units: tuple[int, int] | None) -> Tensor:
+    """One standard deviation of the prior along each of the plane's axes, [2, Z]; [1, Z] where Z = 1."""
+    deviation = p.stddev[0].cpu()
+    width = len(deviation)
+    if width == 1:
+        return deviation[:, None]
+    if units is None:
+        covariance = getattr(p, "covariance", None)
+        spread = torch.diag(deviation.square()) if covariance is None else covariance[0].cpu()
+        values, vectors = torch.linalg.eigh(spread.double())
+        longest = vectors[:, -2:].flip(1) * values[-2:].flip(0).clamp_min(0).sqrt()
+        # an eigenvector's sign is arbitrary: its largest entry points up
+        largest = longest.gather(0, longest.abs().argmax(0, keepdim=True))
+        return (longest * largest.sign()).T.float()
+    if len(set(units)) != 2 or not all(0 <= unit < width for unit in units):
+        raise Refused(f"units must be two different numbers from 0 to {width - 1}, or None; got {units!r}")
+    return torch.diag(deviation)[list(units)]
+
+
+def arc(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """The point at t in [0, 1] of the way from a to b [B, ...], along the great circle, or straight."""
+    if t in (0.0, 1.0):
+        return b if t else a
+    flat_a, flat_b = a.flatten(1), b.flatten(1)
+    lengths = flat_a.norm(dim=1) * flat_b.norm(dim=1)
+    cosine = ((flat_a * flat_b).sum(1) / lengths.clamp_min(1e-12)).clamp(-1, 1)
+    angle = torch.acos(cosine)[:, None]
+    sine = torch.sin(angle)
+    straight = (sine.abs() < 1e-4) | (lengths[:, None] < 1e-12)
+    sine = torch.where(straight, torch.ones_like(sine), sine)
+    from_a = torch.where(straight, torch.full_like(sine, 1 - t), torch.sin((1 - t) * angle) / sine)
+    from_b = torch.where(straight, torch.full_like(sine, t), torch.sin(t * angle) / sine)
+    return (from_a * flat_a + from_b * flat_b).view_as(a)
+
+
+def opened(learned: Learned, x: Any, given: Asked | None, argument: str = "x") -> tuple[Images, Columns]:
+    """Pictures and what is given of them, checked and settled."""
+    images = pictures_of(learned, x, argument)
+    return images, columns_for(learned, images, given)
+
+
+def absent(learned: Learned, to: Asked) -> Columns:
+    """Columns for the fields that `to` leaves as they are: known, whatever they are."""
+    return {field.name: np.zeros(1, np.int64) for field in learned.schema.fields if field.name not in to}
+
+
+def inferred(
+    learned: Learned, images: Images, columns: Columns, rows: np.ndarray, seed: int | None
+) -> tuple[Trace, Draw]:
+    """The pass of these rows through the posterior: its mean, or one random pass where seeded."""
+    x = take(learned, images, rows)
+    if seed is None:
+        draw = Draw(RowNoise(0, rows, learned.device), 0.0)
+    else:
+        draw = Draw(RowNoise(seed_in(seed), rows, learned.device))
+        x = observe(x, learned.binarise, draw.noise)
+    return learned.model(learned.condition(columns, rows), x, draw=draw), draw
+
+
+def store(out: np.ndarray, kept: slice, trace: Trace, draw: Draw) -> None:
+    """Write the trace's pictures into their rows of `out`; what pads the chunk is dropped."""
+    pictures = trace.x.picture(draw)  # pyright: ignore[reportAttributeAccessIssue]
+    out[kept] = pictures[: kept.stop - kept.start].float().cpu().numpy()

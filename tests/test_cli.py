@@ -1,0 +1,206 @@
+"""The command line: every command in-process, its exit codes, its one-line errors, and Ctrl-C in a real process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from test_api import tiny
+
+from condvae import judges
+from condvae.cli import app, main
+from condvae.progress import interruptible
+from condvae.settings import Settings
+
+COMMANDS = (
+    "train",
+    "generate",
+    "reconstruct",
+    "restyle",
+    "classify",
+    "embed",
+    "evaluate",
+    "reproduce",
+    "recipes",
+    "data",
+)
+SETTINGS = "--network mlp --hidden 12,8 --z 3 --batch 20 --average 0 --threads 1 --schedule constant"
+SMALL = SETTINGS.split(" ")
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch, tmp_path):
+    """An empty folder to work in, a cache of its own, a judge that is trained in a moment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONDVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CONDVAE_DATA", raising=False)
+    monkeypatch.setattr(judges, "LEAST_PASSES", 200)
+    monkeypatch.setattr(judges, "EPOCHS", 1)
+    x, y = tiny()
+    np.savez("own.npz", x_train=x, y_train=y, x_test=x[:12], y_test=y[:12])
+
+
+def test_every_command_has_help(capsys):
+    assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
+    for name in COMMANDS:
+        assert main([name, "--help"]) == 0
+        assert len(capsys.readouterr().out.splitlines()) > 2
+        assert app[name].help.strip()
+
+
+def test_every_setting_is_a_flag(capsys):
+    main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert [name for name in Settings.model_fields if f"--{name.replace('_', '-')}" not in shown] == []
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["version"]
+    assert capsys.readouterr().out.strip() == declared
+
+
+def test_from_training_to_proof(capsys):
+    assert main(["train", "own.npz", "--epochs", "1", "--seed", "3", *SMALL]) == 0
+    out, err = capsys.readouterr()
+    assert "the run: runs/own" in out and "epoch 1/1" in err and "80" not in out
+    facts = json.loads(Path("runs/own/run.json").read_text())
+    assert facts["settings"]["hidden"] == [12, 8] and facts["settings"]["seed"] == 3 and facts["status"] == "complete"
+    assert (
+        main(["generate", "runs/own", "label=1,2", "-n", "4", "-o", "two.png", "--npz", "two.npz", "--seed", "1"]) == 0
+    )
+    assert np.load("two.npz")["images"].shape == (2, 4, 1, 8, 8)
+    assert main(["reconstruct", "runs/own", "two.png", "--given", "label=3", "-o", "r.png"]) == 0
+    assert main(["restyle", "runs/own", "two.png", "--given", "label=3", "--to", "label=0", "-o", "s.png"]) == 0
+    assert main(["embed", "runs/own", "own.npz", "--method", "pca", "-o", "e.png"]) == 0
+    assert all(Path(name).is_file() for name in ("two.png", "r.png", "s.png", "e.png"))
+    capsys.readouterr()
+    assert main(["classify", "runs/own", "own.npz", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["names"]) == 12
+    assert main(["evaluate", "runs/own", "--k", "3", "--limit", "5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["likelihood"]["k"] == 3 and found["likelihood"]["images"] == 5 and found["images"] == 12
+    assert main(["evaluate", "runs/own", "--data", "own.npz", "--k", "3", "--quiet"]) == 0
+    assert "asked label = label read" in capsys.readouterr().out
+    assert main(["train", "own.npz", "--epochs", "0", "--quiet", *SMALL]) == 0
+    assert "the run: runs/own-2" in capsys.readouterr().out
+    assert main(["train", "--resume", "runs/own", "--epochs", "+1", "--quiet"]) == 0
+    assert len(Path("runs/own/history.jsonl").read_text().splitlines()) == 2
+
+
+def test_lists(capsys):
+    assert main(["recipes"]) == 0
+    assert "zhang-cai" in capsys.readouterr().out
+    assert main(["data"]) == 0
+    assert "fashion-mnist" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("trian digits", 'Did you mean "train"'),
+        ("train own.npz --epocsh 3", "Did you mean --epochs"),
+        ("train mnits", "did you mean 'mnist'"),
+        ("train own.npz --z none", "z was given as 'none'"),
+        ("train own.npz --network cnn", "'conv' or 'mlp'"),
+        ("train own.npz --epochs +3", "goes with --resume"),
+        ("train", "train needs DATA"),
+        ("train own.npz --resume runs/x", "--resume RUN goes on as RUN was begun"),
+        ("train --resume nowhere", "no run"),
+        ("train own.npz --config absent.toml", "no file 'absent.toml'"),
+        ("train own.npz --recipe zang-cai", "did you mean 'zhang-cai'"),
+        ("generate nowhere digit=6 -o a.png", "no such folder"),
+        ("generate", "RUN requires an argument"),
+        ("reproduce zhangcai", "did you mean 'zhang-cai'"),
+        ("reproduce kristiadi --variant vea", "did you mean 'vae'"),
+    ],
+)
+def test_bad_input_is_one_line_and_2(capsys, words, said):
+    assert main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert said in err and err.startswith("condvae: ") and err.count("\n") == 1 and out == ""
+
+
+def test_a_failure_is_one_line_and_1_and_a_traceback_on_demand(capsys, monkeypatch):
+    from condvae import jobs
+
+    def fail():
+        raise ZeroDivisionError("first\nsecond")
+
+    monkeypatch.setattr(jobs, "list_recipes", fail)
+    assert main(["recipes"]) == 1
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: first second" in err and err.count("\n") == 1
+    monkeypatch.setenv("CONDVAE_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["recipes"])
+
+
+@pytest.mark.parametrize("name", ["s.toml", "s.json"])
+def test_config_file_under_flags(name):
+    text = 'hidden = [5]\nz = 2\nepochs = 0\nnetwork = "mlp"\n'
+    Path(name).write_text(text if name.endswith("toml") else json.dumps(tomllib.loads(text)))
+    assert main(["train", "own.npz", "--config", name, "--z", "4", "--quiet", "--out", "r"]) == 0
+    settings = json.loads(Path("r/run.json").read_text())["settings"]
+    assert settings["hidden"] == [5] and settings["z"] == 4 and settings["epochs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("zz = 3", "s.toml: 'zz' is not a setting"), ("z = [", "cannot be read as TOML"), ("z = 0", "z was given as 0")],
+)
+def test_bad_config_is_refused(capsys, text, said):
+    Path("s.toml").write_text(text)
+    assert main(["train", "own.npz", "--config", "s.toml"]) == 2
+    assert said in capsys.readouterr().err and not Path("runs").exists()
+
+
+def test_a_reader_that_leaves_is_no_error():
+    code = "import sys; from condvae.process import outcome; sys.exit(outcome(lambda: print('x'), {}))"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.returncode == 141 and done.stderr == ""
+
+
+def test_second_ctrl_c_raises_and_the_handler_is_put_back(capsys):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_saves_and_the_resumed_training_is_the_uninterrupted_one():
+    """Bitwise: also in the middle of an epoch."""
+    train = ["own.npz", *SMALL, "--density", "none"]
+    command = [sys.executable, "-m", "condvae", "train", *train, "--epochs", "1000000", "--out", "cut"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if line.startswith("epoch 2/"):
+                break
+        child.send_signal(signal.SIGINT)
+        said = child.stderr.read()
+        assert child.wait(30) == 130
+    assert "condvae train --resume cut" in said and "Traceback" not in said
+    facts = json.loads(Path("cut/run.json").read_text())
+    assert facts["status"] == "interrupted"
+    epochs = len(Path("cut/history.jsonl").read_text().splitlines()) + 2
+    assert main(["train", "--resume", "cut", "--epochs", str(epochs), "--quiet"]) == 0
+    assert main(["train", *train, "--epochs", str(epochs), "--out", "whole", "--quiet"]) == 0
+    cut, whole = (load_file(f"{name}/model.safetensors") for name in ("cut", "whole"))
+    assert cut.keys() == whole.keys() and all(np.array_equal(cut[name], whole[name]) for name in whole)
+    rows = [
+        [json.loads(line)["train"] for line in Path(f"{name}/history.jsonl").read_text().splitlines()]
+        for name in ("cut", "whole")
+    ]
+    assert rows[0] == rows[1]
