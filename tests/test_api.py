@@ -191,3 +191,15 @@ def test_load_refuses_another_models_weights(tmp_path, run):
 def test_load_refuses_what_is_no_run(tmp_path):
     with pytest.raises(Refused, match="no such folder"):
         condvae.load(tmp_path / "nothing")
+
+
+def test_the_asked_label_is_the_label_read_back():
+    """Law 7, on signs that tell their label by their bright row."""
+    x, y = tiny(400)
+    made = condvae.fit(
+        x, {"digit": y}, network="mlp", hidden=(48,), z=3, epochs=12, batch=16, lr=3e-3, threads=1, progress=False
+    )
+    drawn = made.generate({"digit": list(range(4))}, n=25, seed=1)
+    read = drawn[:, :, 0].mean(-1)[..., ::2].argmax(-1)  # [4, 25]: which of the four rows is bright
+    assert (read == np.arange(4)[:, None]).mean() > 0.97
+    assert (made.classify(tiny(80, seed=1)[0]).names == np.asarray([str(i % 4) for i in range(80)])).mean() > 0.97

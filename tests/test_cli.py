@@ -1,5 +1,6 @@
 """The command line: every command in-process, its exit codes, its one-line errors, and Ctrl-C in a real process."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -30,7 +31,7 @@ COMMANDS = (
     "recipes",
     "data",
 )
-SETTINGS = "--network mlp --hidden 12,8 --z 3 --batch 20 --average 0 --threads 1 --schedule constant"
+SETTINGS = "--network mlp --hidden 12,8 --z 3 --batch 20 --average 0 --threads 1 --schedule constant --warm-up 0"
 SMALL = SETTINGS.split(" ")
 
 
@@ -92,6 +93,26 @@ def test_from_training_to_proof(capsys):
     assert "the run: runs/own-2" in capsys.readouterr().out
     assert main(["train", "--resume", "runs/own", "--epochs", "+1", "--quiet"]) == 0
     assert len(Path("runs/own/history.jsonl").read_text().splitlines()) == 2
+
+
+def test_reproduce_sets_the_published_numbers_beside_ours_and_goes_on(capsys, monkeypatch):
+    from condvae import jobs, reproduce
+    from condvae.data import collect
+
+    x = np.random.default_rng(0).random((60, 28, 28)).astype(np.float32)
+    y = np.arange(60) % 10
+    toy = collect(x, {"digit": y}, x[:20], {"digit": y[:20]}, "mnist")
+    known = jobs.recipe_of("zhang-cai")
+    short = dataclasses.replace(known, settings={**known.settings, "epochs": 1, "hidden": (8,)})
+    monkeypatch.setattr(reproduce, "load_data", lambda *_: toy)
+    monkeypatch.setattr(jobs, "recipe_of", lambda _: short)
+    for variant in ("cvae", "vae", "z1"):
+        assert main(["reproduce", "zhang-cai", "--variant", variant, "--out", variant, "--quiet"]) == 0
+        out = capsys.readouterr().out
+        assert "published" in out and "recorded in results/zhang-cai.json" in out
+    assert ("missed" in out) and Path("cvae/report.html").is_file() and Path("vae/pictures/latents.png").is_file()
+    runs = json.loads(Path("results/zhang-cai.json").read_text())["runs"]
+    assert {(run["variant"], run["seed"]) for run in runs} == {("cvae", 0), ("vae", 0), ("z1", 0)}
 
 
 def test_lists(capsys):

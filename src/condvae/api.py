@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
+
+import torch
 
 from condvae import datasets
 from condvae.data import Collection, collect
@@ -15,6 +18,7 @@ from condvae.fitting import Fitting, resumed
 from condvae.judges import Judge
 from condvae.progress import Bar, Interrupted, interruptible, say, watch
 from condvae.recipes import recipe as recipe_of
+from condvae.report import Section
 from condvae.reporting import write_run_report
 from condvae.runs import Run
 from condvae.settings import Overrides, settings_of
@@ -43,7 +47,7 @@ def fit(
 
     Args:
         x: images [N, H, W], [N, C, H, W] or [N, H, W, C], C of 1 or 3; array, tensor, memory-mapped array or list;
-            uint8, or float in [0, 1].
+            uint8, or float in [0, 1]. Or a whole collection, as condvae.datasets.load gives it.
         c: field name -> N labels (numbers or text; None or NaN = unknown); None trains the plain VAE.
         recipe: the name of a recipe, whose model and settings are used; `settings` go before them.
         test: (x, c) of test images, for the report; nothing is chosen by them.
@@ -153,9 +157,11 @@ def complete(
     progress: bool = True,
     judge: Judge | None = None,
     finish: Callable[[], Run] | None = None,
+    extra: Sequence[Section] = (),
 ) -> Run:
     """Say what the data are, train under the bar, fit the density, and write the report where there is a folder.
 
+    finish: what ends the training, by default fitting.finish. extra: sections that open the report.
     Raises Interrupted where Ctrl-C ended the training, after saving it.
     """
     if progress:
@@ -168,7 +174,19 @@ def complete(
             fitting.save("training" if done else "interrupted")
     if not done:
         raise Interrupted(fitting.out)
-    run = (finish or fitting.finish)()
-    if fitting.out is not None:
-        write_run_report(run, fitting.collection, fitting.lines, judge, say if progress else None)
+    with threads(fitting.settings.threads):
+        run = (finish or fitting.finish)()
+        if fitting.out is not None:
+            write_run_report(run, fitting.collection, fitting.lines, judge, say if progress else None, extra)
     return run
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """What follows a training takes the threads that the training took; 0 = as the process has them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -28,13 +28,13 @@ class Autoregressive(Pixels):
         self.head = head
         self.sight = sight
 
-    def entries(self, x: Tensor) -> Tensor:
+    def costs(self, x: Tensor) -> Tensor:
         context = self.head.context(x)
         if self.sight < 1:  # the rows of a batch come in random order, so the first are a random share
             context = context * (torch.arange(len(x), device=x.device) < self.sight * len(x))[:, None, None, None]
         features = self.split(self.parameters, x)
         logits = self.head.mix((features + context).flatten(0, 1)).unflatten(0, features.shape[:2]).float()
-        return -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+        return F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
 
     @property
     def mean(self) -> Tensor:
@@ -74,6 +74,7 @@ class AutoregressiveHead(nn.Module):
         self.out = nn.Conv2d(features, 1, 1)
         nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
         nn.init.zeros_(self.out.weight)
+        assert self.out.bias is not None
         nn.init.constant_(self.out.bias, -1.5)  # most pixels of a drawing are background
 
     def begin(self, progress: float) -> None:

@@ -98,14 +98,15 @@ class Fitting:
         for step in train(self.training, self.batches, self.settings.epochs):
             self.tally.add(step)
             self.seconds += time.perf_counter() - begun
-            self.cpu_seconds += time.process_time() - cpu
             if step.last:
+                self.cpu_seconds += time.process_time() - cpu
                 self._end_epoch(step)
                 if self.out is not None and time.perf_counter() - saved > SAVE_EVERY:
                     self.save("training")
                     saved = time.perf_counter()
+                cpu = time.process_time()  # once an epoch: on some machines the question costs a millisecond
             yield step
-            begun, cpu = time.perf_counter(), time.process_time()
+            begun = time.perf_counter()
 
     def _end_epoch(self, step: Step) -> None:
         row: dict[str, Any] = {"epoch": step.epoch, "step": step.step, "train": self.tally.means()}

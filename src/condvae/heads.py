@@ -58,8 +58,8 @@ class Pixels(Distribution):
         """Expected picture [B, C, H, W] in [0, 1]."""
         raise NotImplementedError
 
-    def entries(self, x: Tensor) -> Tensor:
-        """log p of each entry, [K, B, C, H, W] for x [B, C, H, W]."""
+    def costs(self, x: Tensor) -> Tensor:
+        """-log p of each entry, [K, B, C, H, W] for x [B, C, H, W]."""
         raise NotImplementedError
 
     def split(self, values: Tensor, x: Tensor) -> Tensor:
@@ -67,10 +67,10 @@ class Pixels(Distribution):
         return values.unflatten(0, (-1, x.shape[0]))
 
     def log_prob(self, value: Tensor, seen: Tensor | None = None) -> Tensor:
-        entries = self.entries(value)
+        costs = self.costs(value)
         if seen is not None:
-            entries = entries * seen
-        return entries.flatten(2).sum(-1).flatten()
+            costs = costs * seen
+        return -costs.flatten(2).sum(-1).flatten()
 
     def picture(self, draw: Draw) -> Tensor:
         """The picture shown for this distribution [B, C, H, W]: its mean, unless it has none."""
@@ -84,9 +84,9 @@ class Bernoulli(Pixels):
     def mean(self) -> Tensor:
         return torch.sigmoid(self.parameters)
 
-    def entries(self, x: Tensor) -> Tensor:
+    def costs(self, x: Tensor) -> Tensor:
         logits = self.split(self.parameters, x)
-        return -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+        return F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
 
 
 class Gaussian(Pixels):
@@ -100,10 +100,10 @@ class Gaussian(Pixels):
     def mean(self) -> Tensor:
         return self.parameters.clamp(0, 1)
 
-    def entries(self, x: Tensor) -> Tensor:
+    def costs(self, x: Tensor) -> Tensor:
         mean = self.split(self.parameters, x)
         error = (x - mean) * torch.exp(-self.log_sigma)
-        return -0.5 * error.square() - self.log_sigma - 0.5 * math.log(2 * math.pi)
+        return 0.5 * error.square() + self.log_sigma + 0.5 * math.log(2 * math.pi)
 
 
 class DiscretisedLogistic(Pixels):
@@ -121,14 +121,13 @@ class DiscretisedLogistic(Pixels):
     def mean(self) -> Tensor:
         return self.parameters.clamp(0, 1)
 
-    def entries(self, x: Tensor) -> Tensor:
+    def costs(self, x: Tensor) -> Tensor:
         mean, scale = self.split(self.parameters, x), torch.exp(-self.log_scale)
         upper, lower = (x - mean + 0.5 / 255) * scale, (x - mean - 0.5 / 255) * scale
         # log(sigmoid(u) - sigmoid(l)) = log(1 - exp(l - u)) + logsigmoid(u) + logsigmoid(-l): no bin underflows
         inside = torch.log(-torch.expm1(lower - upper)) + F.logsigmoid(upper) + F.logsigmoid(-lower)
-        return torch.where(
-            x < 0.5 / 255, F.logsigmoid(upper), torch.where(x > 254.5 / 255, F.logsigmoid(-lower), inside)
-        )
+        above = torch.where(x > 254.5 / 255, F.logsigmoid(-lower), inside)
+        return -torch.where(x < 0.5 / 255, F.logsigmoid(upper), above)
 
 
 class BernoulliHead(nn.Module):

@@ -19,6 +19,8 @@ from condvae.measures import evaluate as measure
 from condvae.progress import counter
 from condvae.recipes import recipe as recipe_of
 from condvae.recipes import recipes as all_recipes
+from condvae.recipes.base import Line
+from condvae.report import Section
 from condvae.reporting import unseen_part
 from condvae.runs import Run, load
 from condvae.settings import settings_of
@@ -167,27 +169,30 @@ def reproduce(
     first = variant == next(iter(recipe.variants))
     folder = Path(out) if out is not None else RUNS / f"{name}{'' if first else '-' + variant}-seed{seed}"
     job = reproduction(recipe, variant, seed, folder, data_dir, overwrite)
-    shown: list[Any] = []
+    head = ("", "published", "obtained", "goal")
+    rows: list[tuple[str, str, str, str]] = []
+    sections: list[Section] = []
 
     def finish() -> Run:
         run, lines = job.finish(RESULTS)
-        shown.extend(lines)
+        rows.extend(row_of(line) for line in lines)
+        about = [f"{recipe.title}. Source: {recipe.source}.", f"Protocol: {recipe.protocol}."]
+        sections.append(Section("Published and obtained", about, table=(head, rows)))
         return run
 
-    run = api.complete(job.fitting, job.steps(), not quiet, finish=finish)
-    rows = [
-        (
-            line.what,
-            "-" if line.published is None else f"{line.published:.2f}",
-            f"{line.obtained:.4g}" if abs(line.obtained) < 1 else f"{line.obtained:.2f}",
-            "" if line.met is None else f"{line.goal}: {'met' if line.met else 'missed'}",
-        )
-        for line in shown
-    ]
-    table = aligned(("", "published", "obtained", "goal"), rows)
+    run = api.complete(job.fitting, job.steps(), not quiet, finish=finish, extra=sections)
+    table = aligned(head, rows)
     record = RESULTS / f"{name}.json"
     lines = (f"{recipe.title} ({variant}, seed {seed})", *table, f"recorded in {record}")
     return Reply((*lines, *trained(run).lines), None, (record, folder))
+
+
+def row_of(line: Line) -> tuple[str, str, str, str]:
+    """One published number beside ours, as text."""
+    published = "-" if line.published is None else f"{line.published:.2f}"
+    obtained = f"{line.obtained:.4g}" if abs(line.obtained) < 1 else f"{line.obtained:.2f}"
+    goal = line.goal if line.met is None else f"{line.goal}: {'met' if line.met else 'missed'}"
+    return line.what, published, obtained, goal
 
 
 def list_recipes() -> Reply:

@@ -46,7 +46,9 @@ class Reproduction:
         """Fit the density, measure, draw into the run's pictures, and record in results/NAME.json."""
         run = self.fitting.finish()
         begun = time.perf_counter()
-        outcome = Outcome(run.learned, run.history, self.collection, judge or self.judge, self.snapshots, self.seed)
+        outcome = Outcome(
+            run.learned, run.history, self.collection, judge or self.judge, self.snapshots, self.seed, results
+        )
         values, lines = self.recipe.measure(outcome)
         measured = time.perf_counter() - begun
         if run.path is not None:
@@ -93,7 +95,7 @@ def reproduction(
             f"variant of {recipe.name} is one of {', '.join(recipe.variants)}; got {variant!r}"
             f"{suggest(variant, recipe.variants)}"
         )
-    whole = collection or load_data(recipe.data, data_dir)
+    whole = collection or load_data(recipe.collections.get(variant, recipe.data), data_dir)
     seen = whole
     if variant in recipe.unconditional:
         seen = replace(whole, train=replace(whole.train, labels={}), test=whole.test and replace(whole.test, labels={}))

@@ -28,6 +28,7 @@ from condvae.judges import Judge
 from condvae.models.base import Model
 from condvae.models.build import build
 from condvae.nets import Shape
+from condvae.scores import CLASSIFY_SAMPLES
 from condvae.settings import Settings
 from condvae.storage import (
     full_precision,
@@ -122,7 +123,7 @@ class Run:
         self, x: Any, field: str | None = None, given: Asked | None = None, k: int | None = None
     ) -> Classified:
         """Which label x has, by Bayes' rule on the bound: `.names` [N], `.probabilities` [N, K]."""
-        return tasks.classify(self.learned, x, field, given, **({} if k is None else {"k": k}))
+        return tasks.classify(self.learned, x, field, given, CLASSIFY_SAMPLES if k is None else k)
 
     def log_prob(
         self, x: Any, given: Asked | None = None, k: int = 500, seed: int = 0, prior: str | None = None

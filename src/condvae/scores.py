@@ -46,10 +46,12 @@ COMBINATIONS = 1000  # of values of unknown fields that are summed over at most
 
 @dataclass(frozen=True)
 class Importance:
-    """log_prob [N] float64 nats, and the effective number of the k samples behind each, [N] float64 in [1, k]."""
+    """log_prob [N] float64 nats, the effective number of the k samples behind each, [N] float64 in [1, k], and the ELBO
+    of the same samples, [N] float64 nats, NaN where labels were summed over."""
 
     log_prob: np.ndarray
     effective: np.ndarray
+    elbo: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def marginal(
             f"unknown fields may be summed over {COMBINATIONS} combinations of their values, here they have "
             f"{combinations}; give more of {', '.join(field.name for field in fields)}"
         )
-    out = Importance(np.full(len(rows), -np.inf), np.zeros(len(rows)))
+    out = Importance(np.full(len(rows), -np.inf), np.zeros(len(rows)), np.full(len(rows), np.nan))
     best = np.full(len(rows), -np.inf)
     times = np.ones(len(rows), np.int64)
     for field in fields:
@@ -205,7 +207,7 @@ def marginal(
     done = 0
     if known.any():
         found = settled(learned, model, images, columns, rows[known], k, seed, shifted(progress, 0, total))
-        out.log_prob[known], out.effective[known] = found.log_prob, found.effective
+        out.log_prob[known], out.effective[known], out.elbo[known] = found.log_prob, found.effective, found.elbo
         done = int(known.sum())
     for values in product(*(range(len(field.values)) for field in fields)) if fields else ():
         asked, share, fits = dict(columns), np.zeros(len(rows)), ~known
@@ -240,19 +242,21 @@ def settled(
     most = max(1, ENTRIES // math.prod(learned.shape))
     samples = min(k, 2 ** int(math.log2(most)))
     size = 2 ** int(math.log2(max(1, most // samples)))
-    out = Importance(np.empty(len(rows)), np.empty(len(rows)))
+    out = Importance(np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows)))
     with evaluating(model):
         for places, kept in chunks(len(rows), size):
             chunk = rows[places]
             x = observe(take(learned, images, chunk), learned.binarise, RowNoise(seed, chunk, learned.device))
             first = torch.full((size,), -math.inf, dtype=torch.float64, device=learned.device)
-            second = first.clone()
+            second, total = first.clone(), torch.zeros_like(first)
             for weights in weight_blocks(model, learned.condition(columns, chunk), x, chunk, k, samples, seed):
                 first = torch.logaddexp(first, torch.logsumexp(weights, 0))
                 second = torch.logaddexp(second, torch.logsumexp(2 * weights, 0))
+                total += weights.sum(0)
             number = kept.stop - kept.start
             out.log_prob[kept] = (first - math.log(k))[:number].cpu().numpy()
             out.effective[kept] = torch.exp(2 * first - second)[:number].cpu().numpy()
+            out.elbo[kept] = (total / k)[:number].cpu().numpy()
             if progress is not None:
                 progress(kept.stop, len(rows))
     return out

@@ -100,8 +100,8 @@ class Learner(nn.Module):
         if self.binarise == "dynamic":
             x = (stream.uniform(x.shape, -1) < x).float()
         terms, notes = self.model.loss(Batch(x, Condition(vector), weight), progress, Draw(stream))
-        total = torch.stack(tuple(terms.values())).sum() if len(terms) > 1 else next(iter(terms.values()))
-        return total, terms, notes
+        first, *rest = terms.values()
+        return sum(rest, start=first), terms, notes
 
 
 class Training:
@@ -131,7 +131,9 @@ class Training:
         if self.averaged is not None:
             decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
             with torch.no_grad():
-                torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay)
+                torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+                    list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay
+                )
                 for mine, theirs in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
                     mine.copy_(theirs)
 

@@ -8,6 +8,7 @@ what tells one from another are the networks and heads handed in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ class VAE(Model):
 
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
         goal = self.objective
-        head = self.decoder.head
+        head: Any = getattr(self.decoder, "head", None)
         if self.training and hasattr(head, "begin"):
             head.begin(progress)
         trace = self(batch.c, batch.x, draw=Draw(draw.noise, draw.temperature, goal.samples))

@@ -15,6 +15,8 @@ NAMES = {
     "kristiadi": "kristiadi",
     "sabour": "sabour",
     "best-mnist": "best_mnist",
+    "mnist-cvae": "zoo",
+    "fashion-cvae": "zoo",
 }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
 
 from condvae.data import Collection
 from condvae.judges import Judge
+from condvae.results import read
 from condvae.tasks import Learned
 
 History = Sequence[Mapping[str, Any]]
@@ -25,6 +27,12 @@ class Outcome:
     judge: Callable[[], Judge]
     snapshots: Mapping[int, Image] = field(default_factory=dict)
     seed: int = 0
+    results: Path | None = None
+
+    def reference(self, name: str, variant: str) -> Mapping[str, Any] | None:
+        """The values of another recipe's first committed run of a variant; None where it has not been run."""
+        found = read(self.results / f"{name}.json") if self.results is not None else []
+        return next((run["values"] for run in found if run["variant"] == variant), None)
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,9 @@ class Recipe:
     """One published experiment.
 
     settings: differences over the defaults; variants: name -> further differences, the first being the default;
-    unconditional: variants trained without the condition; watch_test: the source prints the test loss of each epoch;
-    snapshots: epochs after which a grid is drawn; seeds: those of the committed results.
+    unconditional: variants trained without the condition; collections: variants on other data; watch_test: the source
+    prints the test loss of each epoch; snapshots: epochs after which a grid is drawn; seeds: those of the committed
+    results.
     """
 
     name: str
@@ -62,6 +71,7 @@ class Recipe:
     draw: Draw
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"cvae": {}})
     unconditional: frozenset[str] = frozenset()
+    collections: Mapping[str, str] = field(default_factory=dict)
     watch_test: bool = False
     snapshots: tuple[int, ...] = ()
     seeds: tuple[int, ...] = (0, 1)

@@ -11,6 +11,7 @@ from typing import Any
 
 from condvae.recipes.base import Line, Outcome, Recipe
 from condvae.recipes.drawing import standard_pictures
+from condvae.recipes.proof import proof
 
 PUBLISHED = {1: -167.45, 10: -97.954, 25: -92.546, 50: -90.108, 100: -88.361}
 
@@ -25,14 +26,19 @@ def measure(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
     ]
     last = max(rows)
     final = -rows[last]["train"]["loss"]
-    lines.append(Line("training bound, last epoch", -88.361, final, ">= -88.36", final >= -88.36))
+    if outcome.collection.name == "mnist":
+        lines.append(Line("training bound, last epoch", -88.361, final, ">= -88.36", final >= -88.36))
+    else:  # the report knows no other data
+        lines = [Line("training bound, last epoch", None, final)]
     lines.append(Line("test bound, last epoch", None, -rows[last]["test"]["loss"]))
+    drawn = {f"proof_{prior}": proof(outcome, prior) for prior in ("model", "fitted")}
+    for name, found in drawn.items():
+        which = "N(0, I)" if name == "proof_model" else "fitted density"
+        lines.append(Line(f"asked label read back, {which}", None, found["obedience"]))
+        lines.append(Line(f"Frechet distance in the judge's features, {which}", None, found["frechet"]))
     curve = {str(epoch): [-row["train"]["loss"], -row["test"]["loss"]] for epoch, row in rows.items()}
-    return {
-        "training_bound": final,
-        "test_bound": -rows[last]["test"]["loss"],
-        "curve_train_test": curve,
-    }, lines
+    bounds = {"training_bound": final, "test_bound": -rows[last]["test"]["loss"], "curve_train_test": curve}
+    return {**bounds, **drawn}, lines
 
 
 SETTINGS: dict[str, Any] = {
@@ -63,6 +69,8 @@ RECIPES = [
         "test images, no choice made by it",
         measure=measure,
         draw=standard_pictures,
+        variants={"cvae": {}, "fashion": {}},
+        collections={"fashion": "fashion-mnist"},
         watch_test=True,
         snapshots=(1, 50, 100),
     )

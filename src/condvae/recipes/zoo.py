@@ -1,1 +1,76 @@
-RECIPES = []
+"""mnist-cvae and fashion-cvae: the runs of the zoo, which must obey and look real, both at once.
+
+The default model and training, longer: residual convolutions under a calibrated Gaussian likelihood, 16 latent units,
+and a density fitted to the latents of each label. The measure is the share of asked labels that an independent judge
+reads back, and the Frechet distance in the judge's features beside that of the sabour model under N(0, I).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from condvae.recipes.base import Line, Outcome, Recipe
+from condvae.recipes.drawing import standard_pictures
+from condvae.recipes.proof import proof
+
+GOALS = {"mnist": 0.99, "fashion-mnist": 0.92}
+
+
+def measure(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
+    """Obedience and Frechet distance under the fitted density, beside sabour's under N(0, I)."""
+    name = outcome.collection.name
+    found = proof(outcome, "fitted")
+    plain = proof(outcome, "model")
+    goal = GOALS[name]
+    reference = outcome.reference("sabour", "cvae" if name == "mnist" else "fashion")
+    lines = [
+        Line("asked label read back", None, found["obedience"], f">= {goal:.2f}", found["obedience"] >= goal),
+        Line("accuracy of the judge on real test images", None, found["judge_accuracy"]),
+        Line("Frechet distance, fitted density", None, found["frechet"]),
+        Line("Frechet distance of real training images", None, found["frechet_real"]),
+        Line("diversity of pixels within a label, real = 1", None, found["diversity_pixels"]),
+        Line("asked label read back, N(0, I)", None, plain["obedience"]),
+        Line("Frechet distance, N(0, I)", None, plain["frechet"]),
+    ]
+    values: dict[str, Any] = {"fitted": found, "model": plain}
+    if reference is not None:
+        sabour = reference["proof_model"]["frechet"]
+        values["sabour_frechet_model_prior"] = sabour
+        values["share_of_sabour"] = found["frechet"] / sabour
+        lines.append(
+            Line("Frechet distance as a share of sabour's, N(0, I)", None, found["frechet"] / sabour, "<= 0.333",
+                 found["frechet"] / sabour <= 1 / 3)
+        )  # fmt: skip
+    return values, lines
+
+
+PROTOCOL = (
+    "trained on {rows} training images, {held} held out; 10,000 draws with the test images' labels, decoder means, "
+    "temperature 1, density fitted to training latents; judge trained on real training images alone; test images "
+    "touched once"
+)
+
+RECIPES = [
+    Recipe(
+        name="mnist-cvae",
+        title="The zoo's digits",
+        source="a recipe of this project",
+        data="mnist",
+        settings={"epochs": 12, "batch": 64, "hold_out": 1000},
+        protocol=PROTOCOL.format(rows="59,000", held="1,000"),
+        measure=measure,
+        draw=standard_pictures,
+        seeds=(0,),
+    ),
+    Recipe(
+        name="fashion-cvae",
+        title="The zoo's clothes",
+        source="a recipe of this project",
+        data="fashion-mnist",
+        settings={"epochs": 15, "batch": 64, "hold_out": 1000, "width": 32},
+        protocol=PROTOCOL.format(rows="59,000", held="1,000"),
+        measure=measure,
+        draw=standard_pictures,
+        seeds=(0,),
+    ),
+]

@@ -1,0 +1,54 @@
+"""Draw the pictures of README.md and docs/ with the runs of the zoo: `python docs/make_pictures.py [DATA_DIR]`.
+
+Only pictures that this software drew, and real digits and clothes beside their reconstructions, are written.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import condvae
+from condvae import maps, pictures
+from condvae.datasets import load
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "docs" / "pictures"
+
+
+def sixes() -> None:
+    """What the README opens with: sixes on request, and every label of both runs."""
+    digits, clothes = condvae.load(ROOT / "zoo" / "mnist-cvae"), condvae.load(ROOT / "zoo" / "fashion-cvae")
+    pictures.save(pictures.grid(digits.generate({"digit": "6"}, n=48, seed=1), columns=16, scale=2), OUT / "six.png")
+    for run, name in ((digits, "digits"), (clothes, "clothes")):
+        field = run.schema.fields[0]
+        drawn = run.generate({field.name: list(field.values)}, n=12, seed=3)
+        pictures.save(pictures.grid(drawn, labels=field.values, scale=2), OUT / f"{name}.png")
+
+
+def hands(data_dir: str | None) -> None:
+    """One handwriting a row: a real test digit, then all ten digits in its style; and the latents of the digits."""
+    run = condvae.load(ROOT / "zoo" / "mnist-cvae")
+    part = load("mnist", data_dir).test
+    assert part is not None
+    labels = np.asarray(part.labels["digit"])
+    chosen = [int(np.flatnonzero(labels == name)[4]) for name in "23579"]
+    real = part.x[chosen].numpy() / np.float32(255)
+    given = {"digit": [str(labels[row]) for row in chosen]}
+    styled = run.restyle(real, given, {"digit": list(run.schema.fields[0].values)})
+    rows = np.concatenate([real[:, None], styled], 1)
+    pictures.save(pictures.grid(rows, labels=[f"a real {name}" for name in given["digit"]], scale=2), OUT / "hands.png")
+    some = part.x[slice(0, 2000)].numpy() / np.float32(255)
+    z = run.embed(some, {"digit": list(labels[:2000])})
+    centred = z - z.mean(0)
+    plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    title = "latents of 2,000 test digits, two principal directions"
+    drawn = maps.latent_map(plane, [str(name) for name in labels[:2000]], title=title, circles=False)
+    pictures.save(drawn, OUT / "latents.png")
+
+
+if __name__ == "__main__":
+    sixes()
+    hands(sys.argv[1] if len(sys.argv) > 1 else None)

@@ -1,0 +1,125 @@
+"""Likelihoods against closed forms: masses sum to one, densities integrate to one, only what is seen is scored."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from condvae.autoregressive import FEATURES, Autoregressive, AutoregressiveHead
+from condvae.heads import Bernoulli, DiscretisedLogistic, Gaussian, GaussianHead, GaussianPixels
+from condvae.noise import RowNoise, Stream
+from condvae.priors import ConditionalMixture
+from condvae.trace import Condition, Draw, sample
+
+
+def test_bernoulli_is_the_binary_cross_entropy() -> None:
+    logits, x = torch.randn(3, 1, 2, 2), (torch.rand(3, 1, 2, 2) < 0.5).float()
+    p = torch.sigmoid(logits)
+    exact = (x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3))
+    assert torch.allclose(Bernoulli(logits).log_prob(x), exact, atol=1e-5)
+
+
+def test_gaussian_is_a_density() -> None:
+    mean, log_sigma = torch.full((1, 1, 1, 1), 0.4), torch.full((1, 1, 1), math.log(0.05))
+    grid = torch.linspace(-1, 2, 30_001)
+    mass = sum(Gaussian(mean, log_sigma).log_prob(v.view(1, 1, 1, 1)).exp() for v in grid) * (grid[1] - grid[0])
+    assert float(mass) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(0.5, 0.1), (0.0, 0.02), (1.2, 0.3), (0.3, 1e-3), (-0.5, 0.05)])
+def test_the_256_masses_sum_to_one(mean: float, scale: float) -> None:
+    head = DiscretisedLogistic(torch.full((1, 1, 1, 1), mean), torch.full((1, 1, 1), math.log(scale)))
+    total = sum(float(head.log_prob(torch.full((1, 1, 1, 1), v / 255)).double().exp()) for v in range(256))
+    assert total == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "gaussian", "logistic"])
+def test_only_what_is_seen_counts_and_k_samples_share_x(kind: str) -> None:
+    parameters, x = torch.rand(6, 3, 4, 5), torch.rand(2, 3, 4, 5)
+    scale = torch.full((3, 1, 1), -1.0)
+    heads = {"bernoulli": Bernoulli(parameters), "gaussian": Gaussian(parameters, scale)}
+    pixels = heads.get(kind) or DiscretisedLogistic(parameters, scale)
+    one_by_one = [type(pixels)(parameters[i : i + 1], *(() if kind == "bernoulli" else (scale,))) for i in range(6)]
+    exact = torch.cat([p.log_prob(x[i % 2][None]) for i, p in enumerate(one_by_one)])
+    assert torch.allclose(pixels.log_prob(x), exact, atol=1e-4)
+    seen = torch.rand(2, 1, 4, 5) < 0.5
+    hidden = pixels.log_prob(x, seen)
+    moved = torch.where(seen.expand_as(x), x, torch.rand_like(x))
+    assert torch.allclose(hidden, pixels.log_prob(moved, seen), atol=1e-4)
+    assert torch.allclose(pixels.log_prob(x, torch.ones_like(seen)), pixels.log_prob(x))
+
+
+def test_the_optimal_sigma_finds_the_noise_and_a_row_does_not_depend_on_others() -> None:
+    head = GaussianPixels(1).train()
+    c = Condition(torch.zeros(64, 0))
+    for step in range(1500):
+        generator = torch.Generator().manual_seed(step)
+        mean = torch.rand(64, 1, 4, 4, generator=generator)
+        pixels = head(mean, c)
+        head.observe(pixels, mean + 0.07 * torch.randn(64, 1, 4, 4, generator=generator))
+    assert float(head.log_sigma.exp()) == pytest.approx(0.07, rel=0.05)
+    x, mean = torch.rand(5, 1, 4, 4), torch.rand(5, 1, 4, 4)
+    assert torch.equal(head(mean, c).log_prob(x)[:1], head(mean[:1], c).log_prob(x[:1]))
+
+
+def test_a_posterior_cannot_overflow() -> None:
+    head = GaussianHead(4, 2)
+    q = head(torch.full((1, 4), 1e6))
+    assert torch.isfinite(q.base_dist.scale).all() and (q.base_dist.scale > 0).all()
+
+
+def head_of(features: int = FEATURES) -> AutoregressiveHead:
+    head = AutoregressiveHead(features).eval()
+    with torch.no_grad():
+        head.out.weight.normal_(std=0.5, generator=torch.Generator().manual_seed(0))
+        head.up.normal_(std=0.7, generator=torch.Generator().manual_seed(1))
+        head.left.normal_(std=0.7, generator=torch.Generator().manual_seed(2))
+    return head
+
+
+def test_autoregressive_masses_sum_to_one() -> None:
+    """All 2^9 binary pictures of 3 x 3: only a causal head sums to one."""
+    head = head_of()
+    features = torch.randn(1, FEATURES, 3, 3, generator=torch.Generator().manual_seed(3))
+    every = torch.tensor([[n >> bit & 1 for bit in range(9)] for n in range(512)]).float().view(512, 1, 3, 3)
+    with torch.no_grad():
+        pixels = Autoregressive(features.expand(512, -1, -1, -1), head, 1.0)
+        total = pixels.log_prob(every).double().exp().sum()
+    assert float(total) == pytest.approx(1, abs=1e-4)
+
+
+def test_autoregressive_painting_follows_its_own_probabilities() -> None:
+    head = head_of()
+    features = torch.randn(1, FEATURES, 3, 3, generator=torch.Generator().manual_seed(3))
+    rows = 20_000
+    with torch.no_grad():
+        drawn, shown = head.paint(features.expand(rows, -1, -1, -1), Draw(Stream(seed=0)))
+        pixels = Autoregressive(features.expand(rows, -1, -1, -1), head, 1.0)
+        again = -torch.nn.functional.binary_cross_entropy(shown, drawn, reduction="none").sum((1, 2, 3))
+        assert torch.allclose(pixels.log_prob(drawn), again, atol=1e-3)
+        codes = (drawn.flatten(1).long() * 2 ** torch.arange(9)).sum(1)
+        frequent = int(torch.bincount(codes, minlength=512).argmax())
+        share = float((codes == frequent).float().mean())
+        exact = float(pixels.log_prob(drawn)[codes == frequent][0].exp())
+    assert share == pytest.approx(exact, abs=4 * math.sqrt(exact / rows))
+
+
+def test_mixture_prior_against_its_definition() -> None:
+    torch.manual_seed(0)
+    head = ConditionalMixture(2, 3, 4)
+    torch.nn.init.normal_(head.log_sigma.weight, std=0.4)
+    torch.nn.init.normal_(head.weight.weight)
+    prior = head(Condition(torch.eye(2)))
+    z = torch.randn(5, 2, 3)
+    parts = torch.distributions.Normal(prior.locs, prior.log_sigma.exp()).log_prob(z[:, :, None]).sum(-1)
+    exact = torch.logsumexp(parts + prior.log_weight, -1)
+    assert torch.allclose(prior.log_prob(z), exact, atol=1e-4)
+    assert torch.allclose(prior.log_prob(z[0]), exact[0], atol=1e-4)
+    rows = 40_000
+    many = head(Condition(torch.eye(2)[:1].expand(rows, 2)))
+    drawn = sample(many, Draw(RowNoise(1, np.arange(rows))), 0)
+    assert torch.allclose(drawn.mean(0), many.mean[0], atol=0.03)
+    assert torch.allclose(drawn.var(0), many.variance[0], rtol=0.05)
