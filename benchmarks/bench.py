@@ -49,9 +49,7 @@ class Networks(nn.Module):
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(794, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU())
         self.mean, self.logvar = nn.Linear(256, 2), nn.Linear(256, 2)
-        self.decoder = nn.Sequential(
-            nn.Linear(12, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 784)
-        )
+        self.decoder = nn.Sequential(nn.Linear(12, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 784))
 
     def forward(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x [B, 784] in [0, 1], c [B, 10] one-hot -> logits [B, 784], mean and log-variance of q [B, 2]."""
@@ -92,14 +90,10 @@ def processor() -> str:
     """The processor's model, by which numbers of different machines are told apart."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text().splitlines() if table.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def publish(
-    path: Path, values: dict[str, Any], protocol: str, began: float, load: float | None, threads: int
-) -> None:
+def publish(path: Path, values: dict[str, Any], protocol: str, began: float, load: float | None, threads: int) -> None:
     """Put the run into its results file, in place of an earlier one with as many threads.
 
     began: time.perf_counter() at the start; load: load_average() then.

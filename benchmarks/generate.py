@@ -18,10 +18,7 @@ import numpy as np
 import torch
 from bench import RESULTS, ROOT, load_average, publish
 
-PROTOCOL = (
-    "{n} pictures of {field}={value} from {run}, {rounds} rounds in turn after the first call; "
-    "{threads} threads"
-)
+PROTOCOL = "{n} pictures of {field}={value} from {run}, {rounds} rounds in turn after the first call; {threads} threads"
 
 
 def bare(run: Any, asked: dict[str, str], n: int, chunk: int) -> np.ndarray:

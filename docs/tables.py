@@ -69,35 +69,34 @@ def published(name: str) -> str:
     return "\n".join(parts)
 
 
-def throughput(_: str) -> str:
-    """Images a second and ratios of the last benchmark."""
-    found = runs("benchmarks/throughput")
-    if not found:
-        return ""
-    rows = [
-        [key.replace("_", " "), number(value)]
-        for key, value in found[-1]["values"].items()
-        if not isinstance(value, dict | list)
-    ]
-    return table(["measured", "value"], rows)
+def flat(found: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Plain numbers of nested values, under joined names; lists are left out."""
+    out: dict[str, Any] = {}
+    for key, value in found.items():
+        name = f"{before}{key}".replace("_", " ")
+        if isinstance(value, dict):
+            out |= flat(value, f"{name}: ")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            out[name] = value
+    return out
 
 
 def values(name: str) -> str:
     """Every plain value of a result, mean over its seeds, a column a variant."""
-    found = runs(name)
-    variants = list(dict.fromkeys(run["variant"] for run in found))
-    keys = [k for k, v in found[0]["values"].items() if isinstance(v, int | float)] if found else []
+    found = [{**run, "flat": flat(run["values"])} for run in runs(name)]
+    variants = list(dict.fromkeys(str(run.get("variant")) for run in found))
+    keys = dict.fromkeys(key for run in found for key in run["flat"])
     rows = []
     for key in keys:
         cells = []
         for variant in variants:
-            seen = [run["values"][key] for run in found if run["variant"] == variant and key in run["values"]]
+            seen = [run["flat"][key] for run in found if str(run.get("variant")) == variant and key in run["flat"]]
             cells.append(number(statistics.mean(seen)) if seen else "")
-        rows.append([key.replace("_", " "), *cells])
-    return table(["", *variants], rows)
+        rows.append([key, *cells])
+    return table(["", *variants], rows) if found else ""
 
 
-MAKERS: dict[str, Callable[[str], str]] = {"published": published, "values": values, "throughput": throughput}
+MAKERS: dict[str, Callable[[str], str]] = {"published": published, "values": values}
 
 
 def filled(text: str) -> str:

@@ -31,6 +31,7 @@ from condvae.noise import RowNoise, seed_of
 from condvae.objectives import distortion, rate
 from condvae.runs import Run, read_history
 from condvae.settings import Settings
+from condvae.sources import KNOWN
 from condvae.storage import read_json
 from condvae.tasks import observe
 from condvae.trace import Condition, Draw
@@ -241,8 +242,12 @@ def mean_pixel(part: Part) -> float:
 
 
 def conditions(schema: Schema, part: Part) -> Condition:
-    """The part's labels as a condition."""
-    return schema.encode(schema.index(part.labels, len(part)), len(part))
+    """The part's labels as a condition; a label that training never saw is unknown."""
+    known = {field.name: set(field.values) for field in schema.fields}
+    names = {
+        name: [v if v in known[name] else None for v in part.labels.get(name, [None] * len(part))] for name in known
+    }
+    return schema.encode(schema.index(names, len(part)), len(part))
 
 
 def make_batches(part: Part, schema: Schema, settings: Settings, training: Training) -> Batches:
@@ -293,7 +298,7 @@ def data_facts(collection: Collection, kept: Part, held: Part | None) -> dict[st
     """What run.json tells of the data, with a fingerprint by which a resumed training knows them again."""
     return {
         "name": collection.name,
-        "source": collection.source,
+        "source": collection.source if collection.name not in KNOWN else collection.name,
         "rows": len(kept),
         "held_out": 0 if held is None else len(held),
         "test_rows": 0 if collection.test is None else len(collection.test),
@@ -322,6 +327,8 @@ def claim(out: Path, overwrite: bool) -> None:
             )
         for name in OURS:
             (out / name).unlink(missing_ok=True)
+        for picture in (out / "pictures").glob("*.png"):
+            picture.unlink()
     out.mkdir(parents=True, exist_ok=True)
 
 

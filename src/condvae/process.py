@@ -82,11 +82,11 @@ def complain(said: str, code: int) -> int:
 
 
 def tune() -> None:
-    """Settings of the whole process that suit torch, made before it is loaded; on Linux only.
+    """Settings of the whole process that suit torch, made before it is loaded.
 
-    glibc keeps freed memory (M_MMAP_MAX = 0, M_TRIM_THRESHOLD = 2^31 - 1, M_TOP_PAD = 128 MiB): returned to the system,
-    it costs convolutions 15 to 32 % in page faults. OpenMP's threads spin only briefly while they wait: beside a busy
-    neighbour, endless spinning made two threads 15 times slower than one, brief spinning 3 times.
+    On Linux glibc keeps freed memory (M_MMAP_MAX = 0, M_TRIM_THRESHOLD = 2^31 - 1, M_TOP_PAD = 128 MiB): returned to
+    the system, it costs convolutions 15 to 32 % in page faults. OpenMP's threads spin only briefly while they wait:
+    beside a busy neighbour, long spinning made two threads 15 times slower than one, brief spinning 3 to 4 times.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "10000"

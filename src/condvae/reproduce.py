@@ -47,7 +47,14 @@ class Reproduction:
         run = self.fitting.finish()
         begun = time.perf_counter()
         outcome = Outcome(
-            run.learned, run.history, self.collection, judge or self.judge, self.snapshots, self.seed, results
+            run.learned,
+            run.history,
+            self.collection,
+            judge or self.judge,
+            self.snapshots,
+            self.seed,
+            self.variant,
+            results,
         )
         values, lines = self.recipe.measure(outcome)
         measured = time.perf_counter() - begun

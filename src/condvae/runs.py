@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from condvae import judges, tasks
 from condvae.conditions import Schema
@@ -217,10 +217,20 @@ def load(path: str | Path) -> Run:
     density = None
     if (folder / "density.safetensors").is_file():
         table, sizes = read_tensors(folder / "density.safetensors")
-        density = LabelMixture(**json.loads(sizes["sizes"]))
-        density.load_state_dict(full_precision(table))
+        density = read_density(folder / "density.safetensors", table, sizes)
     data.pop("format")
     return Run(model, schema, settings, shape, density, read_history(folder), data, folder)
+
+
+def read_density(path: Path, table: Mapping[str, Tensor], facts: Mapping[str, str]) -> LabelMixture:
+    """The density of a file; Refused where the file holds something else."""
+    try:
+        density = LabelMixture(**json.loads(facts["sizes"]))
+        density.load_state_dict(full_precision(table))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise Refused(f"{path} does not hold a density of condvae's ({first}); remove it, or train anew") from None
+    return density
 
 
 def pour(model: nn.Module, path: Path) -> None:

@@ -49,9 +49,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
     try:
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         save_file(whole, temporary, dict(facts or {}))
+        temporary.chmod(0o666 & ~current_umask())  # safetensors makes files that nobody else may read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def current_umask() -> int:
+    """The process's umask; it can only be read by setting it."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return umask
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -27,6 +27,7 @@ class Outcome:
     judge: Callable[[], Judge]
     snapshots: Mapping[int, Image] = field(default_factory=dict)
     seed: int = 0
+    variant: str = ""
     results: Path | None = None
 
     def reference(self, name: str, variant: str) -> Mapping[str, Any] | None:
