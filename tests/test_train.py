@@ -24,6 +24,7 @@ TINY = {
     "epochs": 4,
     "likelihood": "bernoulli",
     "hold_out": 6,
+    "warm_up": 0.0,
 }
 
 
@@ -93,7 +94,7 @@ def test_a_nan_names_epoch_batch_and_term() -> None:
     steps = fitting.steps()
     next(steps)
     with torch.no_grad():
-        fitting.training.model.decoder.out.bias.fill_(float("nan"))
+        dict(fitting.training.model.named_parameters())["decoder.out.bias"].fill_(float("nan"))
     before = {n: p.clone() for n, p in fitting.training.model.named_parameters()}
     with pytest.raises(Diverged, match="epoch 1, batch 2: the term 'reconstruction' became nan"):
         next(steps)
@@ -125,7 +126,7 @@ def test_each_row_once_an_epoch_and_each_epoch_its_own_order() -> None:
 
 def test_schedule() -> None:
     cosine = settings_of({"lr": 1.0, "schedule": "cosine"})
-    assert rate_at(0.0, cosine) < 0.01 < 0.99 < rate_at(0.03, cosine) and rate_at(0.999, cosine) < 1e-4
+    assert rate_at(0.0, cosine) < 0.01 < 0.99 < rate_at(0.05, cosine) and rate_at(0.999, cosine) < 1e-4
     assert rate_at(0.9, settings_of({"lr": 0.5, "schedule": "constant"})) == 0.5
 
 

@@ -206,7 +206,7 @@ def score(density: LabelMixture, z: Tensor, line: int) -> Tensor:
 
 
 ROWS_A_COMPONENT = (400, 200, 100, 50, 25, 10)  # tried where the number of components is chosen
-SLACK = 0.02  # nats a unit of held-out log density given up for more components, which draw more legible pictures
+SLACK = 0.25  # nats a unit of held-out log density given up for more components, which draw more legible pictures
 
 
 def fit_density(
@@ -218,8 +218,8 @@ def fit_density(
     components: int | None = None,
     rows: int = 6000,
     start: int = 0,
-    most: int = 40,
-    pull: float = 1.0,
+    most: int = 80,
+    pull: float = 0.25,
 ) -> LabelMixture:
     """Fit p(z | label) to samples of the posteriors.
 

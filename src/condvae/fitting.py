@@ -48,6 +48,7 @@ OURS = (
 SAVE_EVERY = 20.0  # seconds between checkpoints at the ends of epochs
 ROWS = 1000  # rows of one pass when no gradient is needed
 DENSITY_ROWS = 60_000  # rows whose latents a density is fitted to
+SAMPLES = 40_000  # posterior samples that it is fitted to where rows are fewer: up to five of each
 
 
 class Fitting:
@@ -174,7 +175,9 @@ class Fitting:
                 np.random.Generator(np.random.PCG64(self.settings.seed)).permutation(len(part))[:DENSITY_ROWS]
             )
             part = part.take(torch.from_numpy(rows))
-        z = posterior_samples(self.training.trained(), part, conditions(self.schema, part), self.settings)
+        c, draws = conditions(self.schema, part), min(5, max(1, SAMPLES // len(part)))
+        model = self.training.trained()
+        z = np.stack([posterior_samples(model, part, c, self.settings, draw) for draw in range(draws)])
         index = field.index(part.labels[field.name]) if field is not None else None
         return fit_density(z, index, field, kind=self.settings.density, seed=self.settings.seed)
 
@@ -288,9 +291,9 @@ def bound(model: Any, part: Part, c: Condition, settings: Settings) -> dict[str,
     return {"loss": error + divergence, "reconstruction": error, "rate": divergence}
 
 
-def posterior_samples(model: Any, part: Part, c: Condition, settings: Settings) -> np.ndarray:
-    """One posterior sample a row, all latents side by side, float32 [N, Z]."""
-    traces = passes(model, part, c, settings, seed=seed_of(settings.seed, 7))
+def posterior_samples(model: Any, part: Part, c: Condition, settings: Settings, number: int = 0) -> np.ndarray:
+    """Posterior sample `number` of each row, all latents side by side, float32 [N, Z]."""
+    traces = passes(model, part, c, settings, seed=seed_of(settings.seed, 7, number))
     return np.concatenate([torch.cat([z.flatten(1) for z in trace.z], 1).cpu().numpy() for trace, _ in traces])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
@@ -45,6 +46,18 @@ class ConditionalNormal(nn.Module):
         return diagonal(mean, 0.5 * log_variance)
 
 
+class Table(nn.Module):
+    """A linear map of a condition that starts at zero, and may be zero wide."""
+
+    def __init__(self, condition: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out, condition))
+        self.bias = nn.Parameter(torch.zeros(out))
+
+    def forward(self, vector: Tensor) -> Tensor:
+        return F.linear(vector, self.weight, self.bias)
+
+
 class ConditionalMixture(nn.Module):
     """A learned prior p(z | c): a mixture of diagonal Normals for each condition, trained with the rest.
 
@@ -54,12 +67,9 @@ class ConditionalMixture(nn.Module):
     def __init__(self, condition: int, z: int, components: int) -> None:
         super().__init__()
         self.shape = (components, z)
-        self.mean = nn.Linear(condition, components * z)
-        self.log_sigma = nn.Linear(condition, components * z)
-        self.weight = nn.Linear(condition, components)
-        for linear in (self.mean, self.log_sigma, self.weight):
-            nn.init.zeros_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        self.mean = Table(condition, components * z)
+        self.log_sigma = Table(condition, components * z)
+        self.weight = Table(condition, components)
         nn.init.normal_(self.mean.weight if condition else self.mean.bias, std=0.5)
 
     def forward(self, c: Condition) -> Distribution:

@@ -56,12 +56,12 @@ def choice(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
 
 SHORT: dict[str, Any] = {"epochs": 5, "blind": 0.3}
 CHOICES: dict[str, dict[str, Any]] = {
-    "choice: all": SHORT,
-    "choice: no autoregression": {**SHORT, "likelihood": "bernoulli"},
-    "choice: standard prior": {**SHORT, "prior": "standard"},
-    "choice: sighted from the start": {**SHORT, "blind": 0.0},
-    "choice: no averaging": {**SHORT, "average": 0.0},
-    "choice: constant rate": {**SHORT, "schedule": "constant"},
+    "choice-all": SHORT,
+    "choice-no-autoregression": {**SHORT, "likelihood": "bernoulli"},
+    "choice-standard-prior": {**SHORT, "prior": "standard"},
+    "choice-sighted-from-the-start": {**SHORT, "blind": 0.0},
+    "choice-no-averaging": {**SHORT, "average": 0.0},
+    "choice-constant-rate": {**SHORT, "schedule": "constant"},
 }
 
 RECIPES = [
