@@ -210,8 +210,7 @@ class ConvDecoder(nn.Module):
                 self.blocks.append(nn.ModuleList(stack))
             if level:
                 last = level == 1
-                # few channels afford a wide kernel at the end; between, the next block looks around
-                kernel = (5 if out <= 3 else 3) if last else (1 if blocks else 3)
+                kernel = 1 if blocks and not last else 3  # between, the next block looks around
                 self.ups.append(Up(here, out if last else below, sizes[level - 1], kernel))
             elif len(sizes) == 1:  # a picture too small to halve
                 self.ups.append(nn.Conv2d(here, out, 3, padding=1))

@@ -8,6 +8,7 @@ the weights of one that was not. No precision, grad mode or global flag stays se
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,7 +112,8 @@ class Training:
         self.settings = settings
         precision = {"32": "32-true", "bf16": "bf16-mixed"}[settings.precision]
         accelerator = {"mps": "mps", "cpu": "cpu", "cuda": "cuda"}.get(settings.device, "auto")
-        self.fabric = Fabric(accelerator=accelerator, devices=settings.devices, precision=precision)  # type: ignore[arg-type]
+        with quiet():
+            self.fabric = Fabric(accelerator=accelerator, devices=settings.devices, precision=precision)  # type: ignore[arg-type]
         self.model = model
         self.device = self.fabric.device
         learner = Learner(model.to(self.device), settings.binarise)
@@ -151,6 +153,18 @@ def rate_at(progress: float, settings: Settings) -> float:
     if settings.schedule == "constant":
         return settings.lr
     return settings.lr * min(1.0, (progress + 1e-4) / EARLY) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Fabric's notes on precision and devices are no news to a user: only its warnings are let through."""
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager
