@@ -19,6 +19,7 @@ from condvae.recipes.base import Line, Outcome, Recipe
 from condvae.results import entry, record
 from condvae.runs import Run
 from condvae.settings import settings_of
+from condvae.storage import full_precision, half_precision
 from condvae.train import Step
 
 
@@ -45,6 +46,8 @@ class Reproduction:
     def finish(self, results: Path | None, judge: Callable[[], Judge] | None = None) -> tuple[Run, list[Line]]:
         """Fit the density, measure, draw into the run's pictures, and record in results/NAME.json."""
         run = self.fitting.finish()
+        if self.recipe.half:
+            run = halved(run)
         begun = time.perf_counter()
         outcome = Outcome(
             run.learned,
@@ -74,6 +77,16 @@ class Reproduction:
     def judge(self) -> Judge:
         """The judge of the recipe's data: pinned, cached, or trained once."""
         return judge_of(self.collection)
+
+
+def halved(run: Run) -> Run:
+    """The run with weights and density rounded to half precision, and saved so: what travels is what is measured."""
+    for module in (run.model, run.density):
+        if module is not None:
+            module.load_state_dict(full_precision(half_precision(module.state_dict())))
+    if run.path is not None:
+        run.save(run.path, half=True)
+    return run
 
 
 _judges: dict[str, Judge] = {}

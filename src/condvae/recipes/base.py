@@ -58,8 +58,8 @@ class Recipe:
 
     settings: differences over the defaults; variants: name -> further differences, the first being the default;
     unconditional: variants trained without the condition; collections: variants on other data; watch_test: the source
-    prints the test loss of each epoch; snapshots: epochs after which a grid is drawn; seeds: those of the committed
-    results.
+    prints the test loss of each epoch; half: weights are kept, and measured, in half precision; snapshots: epochs after
+    which a grid is drawn; seeds: those of the committed results.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Recipe:
     unconditional: frozenset[str] = frozenset()
     collections: Mapping[str, str] = field(default_factory=dict)
     watch_test: bool = False
+    half: bool = False
     snapshots: tuple[int, ...] = ()
     seeds: tuple[int, ...] = (0, 1)
 

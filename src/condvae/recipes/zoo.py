@@ -60,6 +60,7 @@ RECIPES = [
         protocol=PROTOCOL.format(rows="59,000", held="1,000"),
         measure=measure,
         draw=standard_pictures,
+        half=True,
         seeds=(0,),
     ),
     Recipe(
@@ -71,6 +72,7 @@ RECIPES = [
         protocol=PROTOCOL.format(rows="59,000", held="1,000"),
         measure=measure,
         draw=standard_pictures,
+        half=True,
         seeds=(0,),
     ),
 ]

@@ -1,0 +1,27 @@
+"""Copy a finished run into the zoo, without what only resuming needs: `python docs/make_zoo.py runs/X zoo/NAME`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+KEPT = ("run.json", "model.safetensors", "density.safetensors", "history.jsonl")
+MOST = 3_000_000  # bytes of a run in the zoo
+
+
+def main(source: Path, target: Path) -> int:
+    """Copy the files of a run; 1 where they are too large for the zoo."""
+    size = sum((source / name).stat().st_size for name in KEPT)
+    if size > MOST:
+        print(f"{source} has {size:,} bytes, the zoo takes {MOST:,}")
+        return 1
+    target.mkdir(parents=True, exist_ok=True)
+    for name in KEPT:
+        shutil.copyfile(source / name, target / name)
+    print(f"{target}: {size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
