@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from condvae.densities import LabelMixture
 from condvae.errors import Refused
 from condvae.images import Images
 from condvae.learned import (
@@ -34,7 +35,7 @@ from condvae.learned import (
 from condvae.nets import evaluating
 from condvae.noise import Given, RowNoise
 from condvae.scores import Classified, Importance, classify, columns_for, importance, log_prob
-from condvae.trace import Draw, Trace, noise_of
+from condvae.trace import Condition, Draw, Trace, noise_of
 
 __all__ = [
     "Classified",
@@ -122,7 +123,8 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
     """Pictures x in their own style under other conditions, [N, C, H, W]; lists of K values in `to`: [N, K, C, H, W].
 
     Carried over is the noise of z under the model's own prior p(z | c), at every level, not z itself: under a learned
-    prior z says what the label is, too. Fields that `to` does not name stay as they are given. seed as in
+    prior z says what the label is, too. Where a density was fitted, z is then moved to the nearest point typical
+    of the new label. Fields that `to` does not name stay as they are given. seed as in
     `reconstruct`, as are the other arguments and refusals; `to` must say what is wanted.
     """
     to = named(to, "to")
@@ -141,8 +143,26 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
                 target = dict(columns)
                 for name in to:
                     target[name] = np.full(len(images), wanted[name][place])
-                store(out[:, place], kept, learned.model(learned.condition(target, rows), draw=draw), draw)
+                changed = np.zeros(len(rows), bool)
+                for name in to:
+                    changed |= target[name][rows] != columns[name][rows]
+                store(out[:, place], kept, restyled(learned, learned.condition(target, rows), draw, changed), draw)
     return out if listed else out[:, 0]
+
+
+def restyled(learned: Learned, c: Condition, draw: Draw, changed: np.ndarray) -> Trace:
+    """The pass under the wanted condition; where it differs from the given one, z is made typical of it.
+
+    Latents keep something of the label even where the prior does not know it, and then the carried z would draw the
+    old label again: the fitted density says where z of the new label lie.
+    """
+    trace = learned.model(c, draw=draw)
+    fitted = learned.fitted
+    if not isinstance(fitted, LabelMixture) or len(trace.latents) != 1 or not changed.any():
+        return trace
+    z = trace.z[0]
+    moved = torch.where(torch.from_numpy(changed).to(z.device)[:, None], fitted.typical(z, c), z)
+    return learned.model(c, z=(moved,), draw=draw)
 
 
 def interpolate(
