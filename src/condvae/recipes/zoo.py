@@ -68,7 +68,7 @@ RECIPES = [
         title="The zoo's clothes",
         source="a recipe of this project",
         data="fashion-mnist",
-        settings={"epochs": 12, "batch": 64, "hold_out": 1000, "width": 32, "precision": "bf16"},
+        settings={"epochs": 12, "batch": 64, "hold_out": 1000, "width": 28, "z": 32, "precision": "bf16"},
         protocol=PROTOCOL.format(rows="59,000", held="1,000"),
         measure=measure,
         draw=standard_pictures,
