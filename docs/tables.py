@@ -64,7 +64,10 @@ def published(name: str) -> str:
             verdict = "" if met[0] is None else "yes" if all(met) else "no"
             rows.append([line["what"], number(line["published"]), *ours, line["goal"], verdict])
         minutes = [f"{run['minutes']:.1f}" for run in same]
-        rows.append(["minutes of training", "", *minutes, "", ""])
+        rows.append(["minutes of training, on the clock", "", *minutes, "", ""])
+        if all("cpu_minutes" in run for run in same):
+            busy = [f"{run['cpu_minutes']:.1f}" for run in same]
+            rows.append(["minutes of training, of one core", "", *busy, "", ""])
         parts.append(table(header, rows))
     return "\n".join(parts)
 

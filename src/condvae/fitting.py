@@ -356,6 +356,8 @@ def resumed(collection: Collection, folder: str | Path, epochs: str | int | None
             f"epochs must be at least the {done} that {folder} has; got {settings.epochs}, or give +N for N more"
         )
     fitting.history = read_history(folder)[:done]
+    if not clock and fitting.history:  # a checkpoint from before it kept the time
+        fitting.seconds = float(fitting.history[-1]["seconds"])
     return fitting
 
 
