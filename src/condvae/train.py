@@ -85,6 +85,15 @@ def as_float(x: Tensor) -> Tensor:
     return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
+class Work:
+    """What a step works on. Opaque on purpose: Fabric walks through arguments that it can look into, at every step."""
+
+    __slots__ = ("batch", "progress", "stream")
+
+    def __init__(self, batch: Batch, progress: float, stream: Stream) -> None:
+        self.batch, self.progress, self.stream = batch, progress, stream
+
+
 class Learner(nn.Module):
     """What Fabric, DDP and compilation wrap: its forward is the model's loss on one batch of stored pixels."""
 
@@ -93,14 +102,13 @@ class Learner(nn.Module):
         self.model = model
         self.binarise = binarise
 
-    def forward(
-        self, x: Tensor, vector: Tensor, weight: Tensor | None, progress: float, stream: Stream
-    ) -> tuple[Tensor, Terms, Terms]:
-        """x [B, C, H, W] as stored, condition [B, D]: plain tensors, since Fabric converts what it can look into."""
-        x = as_float(x)
+    def forward(self, work: Work) -> tuple[Tensor, Terms, Terms]:
+        """(sum of the terms, terms, notes) of a batch as it is stored."""
+        batch, stream = work.batch, work.stream
+        x = as_float(batch.x)
         if self.binarise == "dynamic":
             x = (stream.uniform(x.shape, -1) < x).float()
-        terms, notes = self.model.loss(Batch(x, Condition(vector), weight), progress, Draw(stream))
+        terms, notes = self.model.loss(Batch(x, batch.c, batch.weight), work.progress, Draw(stream))
         first, *rest = terms.values()
         return sum(rest, start=first), terms, notes
 
@@ -199,7 +207,7 @@ def train(training: Training, batches: Batches, epochs: int) -> Iterator[Step]:
                     learner.train()
                 progress = training.step / total
                 generator.manual_seed(seed_of(settings.seed, training.step, fabric.global_rank))
-                loss, terms, notes = learner(batch.x, batch.c.vector, batch.weight, progress, Stream(generator))
+                loss, terms, notes = learner(Work(batch, progress, Stream(generator)))
                 check_finite(loss, terms, epoch + 1, number, settings)
                 fabric.backward(loss)
                 if settings.clip:
