@@ -45,6 +45,7 @@ OURS = (
     "history.jsonl",
     "report.html",
 )
+ROWS_OF_16 = 12_000  # below, 8 latents drew 92.8 % legible signs and 16 drew 90.1 % (8,000 warped characters)
 SAVE_EVERY = 20.0  # seconds between checkpoints at the ends of epochs
 ROWS = 1000  # rows of one pass when no gradient is needed
 DENSITY_ROWS = 60_000  # rows whose latents a density is fitted to
@@ -232,11 +233,12 @@ def resolve(settings: Settings, part: Part) -> tuple[Settings, str]:
             "you asked for it" if settings.likelihood != likelihood else why,
         )
     batch = settings.batch or min(128, max(16, 2 ** round(math.log2(max(1, len(part) / 550)))))
+    z = settings.z or (16 if len(part) >= ROWS_OF_16 else 8)
     if settings.binarise != "grey" and likelihood not in ("bernoulli", "autoregressive"):
         raise Refused(
             f"binarise={settings.binarise!r} needs a likelihood of binary pixels, got {likelihood!r}; use 'grey'"
         )
-    return settings.model_copy(update={"likelihood": likelihood, "batch": min(batch, len(part))}), why
+    return settings.model_copy(update={"likelihood": likelihood, "batch": min(batch, len(part)), "z": z}), why
 
 
 def mean_pixel(part: Part) -> float:

@@ -37,8 +37,8 @@ class Settings(BaseModel):
     """Activation of every layer."""
     normalise: Literal["batch", "none"] = "batch"
     """Normalisation of the convolutions' features (network "conv")."""
-    z: int = Field(16, ge=1)
-    """Number of latent units."""
+    z: int | None = Field(None, ge=1)
+    """Number of latent units; by default 16, or 8 for fewer than 12,000 rows, which leave more of them empty."""
     prior: Literal["standard", "learned", "mixture"] = "standard"
     """Prior of the latents in training: N(0, I), or a Normal or mixture of Normals learned for each condition."""
     components: int = Field(20, ge=1)
@@ -103,7 +103,7 @@ class Overrides(TypedDict, total=False):
     features: int
     activation: Literal["relu", "silu", "tanh", "gelu"]
     normalise: Literal["batch", "none"]
-    z: int
+    z: int | None
     prior: Literal["standard", "learned", "mixture"]
     components: int
     likelihood: Likelihood

@@ -17,6 +17,8 @@ from condvae.nets import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, S
 from condvae.priors import ConditionalMixture, ConditionalNormal, StandardNormal
 from condvae.settings import Settings
 
+LATENTS = 16  # where neither the settings nor the data have a say
+
 
 def build(settings: Settings, schema: Schema, shape: Shape) -> VAE:
     """The model of these settings for pictures of `shape` [C, H, W]; its weights drawn from the seed alone."""
@@ -31,7 +33,7 @@ def build(settings: Settings, schema: Schema, shape: Shape) -> VAE:
 
 def assemble(settings: Settings, condition: int, shape: Shape) -> VAE:
     """Encoder, prior and decoder for a condition `condition` wide."""
-    s = settings
+    s, z = settings, settings.z or LATENTS
     if s.likelihood == "autoregressive":
         if shape[0] != 1:
             raise Refused(
@@ -44,23 +46,24 @@ def assemble(settings: Settings, condition: int, shape: Shape) -> VAE:
     encoder: nn.Module
     decoder: nn.Module
     if s.network == "mlp":
-        latent = GaussianHead(s.hidden[-1], s.z)
+        latent = GaussianHead(s.hidden[-1], z)
         encoder = DenseEncoder(shape, condition, s.hidden, latent, s.activation)
-        decoder = DenseDecoder(s.z, condition, s.hidden[::-1], seen, pixels, s.activation)
+        decoder = DenseDecoder(z, condition, s.hidden[::-1], seen, pixels, s.activation)
     else:
-        latent = GaussianHead(s.features, s.z)
+        latent = GaussianHead(s.features, z)
         encoder = ConvEncoder(shape, condition, s.width, s.features, latent, s.activation, s.normalise)
         decoder = ConvDecoder(
-            s.z, condition, s.width, s.blocks, s.features, shape, pixels, s.activation, s.normalise, seen[0]
+            z, condition, s.width, s.blocks, s.features, shape, pixels, s.activation, s.normalise, seen[0]
         )
     return VAE(encoder, prior_of(s, condition), decoder)
 
 
 def prior_of(s: Settings, condition: int) -> nn.Module:
     """The prior head that the settings name."""
+    z = s.z or LATENTS
     if s.prior == "mixture":
-        return ConditionalMixture(condition, s.z, s.components)
-    return ConditionalNormal(condition, s.z) if s.prior == "learned" and condition else StandardNormal(s.z)
+        return ConditionalMixture(condition, z, s.components)
+    return ConditionalNormal(condition, z) if s.prior == "learned" and condition else StandardNormal(z)
 
 
 def centre(model: VAE, mean: float, likelihood: str) -> None:

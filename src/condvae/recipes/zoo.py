@@ -56,7 +56,7 @@ RECIPES = [
         title="The zoo's digits",
         source="a recipe of this project",
         data="mnist",
-        settings={"epochs": 16, "batch": 64, "hold_out": 1000, "width": 32, "precision": "bf16"},
+        settings={"epochs": 16, "batch": 64, "hold_out": 1000, "width": 32, "z": 16, "precision": "bf16"},
         protocol=PROTOCOL.format(rows="59,000", held="1,000"),
         measure=measure,
         draw=standard_pictures,
