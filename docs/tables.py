@@ -73,12 +73,15 @@ def published(name: str) -> str:
 
 
 def flat(found: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Plain numbers of nested values, under joined names; lists are left out."""
+    """Plain numbers of nested values, under joined names; of lists, those of mappings."""
     out: dict[str, Any] = {}
     for key, value in found.items():
         name = f"{before}{key}".replace("_", " ")
         if isinstance(value, dict):
             out |= flat(value, f"{name}: ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for place, entry in enumerate(value):
+                out |= flat(entry, f"{name} {place}: ")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             out[name] = value
     return out
