@@ -93,16 +93,26 @@ def processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def publish(path: Path, values: dict[str, Any], protocol: str, began: float, load: float | None, threads: int) -> None:
-    """Put the run into its results file, in place of an earlier one with as many threads.
+def publish(
+    path: Path,
+    values: dict[str, Any],
+    protocol: str,
+    began: float,
+    load: float | None,
+    threads: int,
+    variant: str | None = None,
+    seed: int | None = None,
+) -> None:
+    """Put the run into its results file, in place of an earlier one of the same variant and seed.
 
-    began: time.perf_counter() at the start; load: load_average() then.
+    began: time.perf_counter() at the start; load: load_average() then; variant: the number of threads, if not named.
     """
     from condvae import results
 
     where = {**results.machine(), "threads": threads, "processor": processor(), "load_before": load}
     run = {
-        "variant": f"{threads} threads",
+        "variant": variant or f"{threads} threads",
+        **({} if seed is None else {"seed": seed}),
         "values": values,
         "protocol": protocol,
         "minutes": round((time.perf_counter() - began) / 60, 1),

@@ -52,9 +52,9 @@ def number(value: Any) -> str:
 
 
 def published(name: str) -> str:
-    """Published beside obtained, a row a number and a column a seed, for each variant."""
+    """Published beside obtained, a row a number and a column a seed, for each variant but the choices."""
     parts = []
-    for variant in dict.fromkeys(run["variant"] for run in runs(name)):
+    for variant in dict.fromkeys(run["variant"] for run in runs(name) if not run["variant"].startswith("choice-")):
         same = [run for run in runs(name) if run["variant"] == variant]
         header = [f"{name}, {variant}", "published", *(f"seed {run['seed']}" for run in same), "asked", "met"]
         rows = []
@@ -102,7 +102,21 @@ def values(name: str) -> str:
     return table(["", *variants], rows) if found else ""
 
 
-MAKERS: dict[str, Callable[[str], str]] = {"published": published, "values": values}
+def choices(name: str) -> str:
+    """What each choice gave: the variants "choice-...", a row each, their first line beside that of "choice-all"."""
+    found = {run["variant"].removeprefix("choice-"): run for run in runs(name) if run["variant"].startswith("choice-")}
+    if "all" not in found:
+        return ""
+    lines = [line["what"] for line in found["all"]["published"]]
+    rows = []
+    for variant, run in found.items():
+        got = [line["obtained"] for line in run["published"]]
+        apart = "" if variant == "all" else f"{got[0] - found['all']['published'][0]['obtained']:+.2f}"
+        rows.append([variant.replace("-", " "), *map(number, got), apart, f"{run['cpu_minutes']:.1f}"])
+    return table(["", *lines, "first against all", "minutes of one core"], rows)
+
+
+MAKERS: dict[str, Callable[[str], str]] = {"published": published, "values": values, "choices": choices}
 
 
 def filled(text: str) -> str:

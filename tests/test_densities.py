@@ -8,7 +8,8 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from condvae.conditions import Label, Schema
-from condvae.densities import SLACK, LabelMixture, fit_density, pack, unpack
+from condvae.densities import LabelMixture, pack, unpack
+from condvae.density_fit import COARSE_WEIGHT, fit_density
 from condvae.errors import Refused
 from condvae.noise import RowNoise, Stream
 from condvae.objectives import kl, kl_per_unit
@@ -157,16 +158,38 @@ def test_a_fit_finds_the_mixture_it_was_drawn_from():
     two = fit_density(z, index, FIELD, kind="mixture", components=2, pull=1.0)
     assert two(c).log_prob(z)[known].mean() == pytest.approx(truth, abs=0.1)
     assert one(c).log_prob(z)[known].mean() < truth - 0.5
-    assert two.sizes["components"] == 6
+    assert two.sizes["components"] == 9  # two, and a coarse one, for each of three labels
     assert torch.equal(fit_density(z, index, FIELD).mean, auto.mean)
 
 
-def test_splitting_a_single_gaussian_costs_no_more_than_the_slack():
+def test_an_unseen_row_stays_likely_under_many_narrow_components():
     z = torch.randn(6000, 4, generator=torch.Generator().manual_seed(0))
     density = fit_density(z, torch.arange(6000) % 3, FIELD)
-    held = torch.randn(3000, 4, generator=torch.Generator().manual_seed(1))
-    exact = Independent(Normal(torch.zeros(4), torch.ones(4)), 1).log_prob(held).mean()
-    assert density(condition(np.zeros(3000, int))).log_prob(held).mean() > exact - SLACK * 4 - 0.05
+    held = 2 * torch.randn(3000, 4, generator=torch.Generator().manual_seed(1))  # wider than what was fitted, too
+    line = density(condition(np.zeros(3000, int)))
+    own = torch.nonzero(density.owner == 0)[:, 0][-density.coarse[0] :]
+    alone = LabelMixture(4, 0, len(own))
+    part = {"mean": density.mean[own], "factor": density.factor[own], "owner": torch.zeros(len(own), dtype=torch.long)}
+    alone.load_state_dict(alone.state_dict() | part | {"log_weight": density.log_weight[own]})
+    coarse = alone(Condition(torch.zeros(3000, 0))).log_prob(held)
+    assert (line.log_prob(held) >= coarse + math.log(COARSE_WEIGHT) - 1e-3).all()
+    exact = Independent(Normal(torch.zeros(4), torch.ones(4)), 1)
+    seen = exact.sample((3000,))
+    assert line.log_prob(seen).mean() > exact.log_prob(seen).mean() + math.log(COARSE_WEIGHT) - 0.3
+
+
+def test_a_label_has_components_by_its_rows_and_coarse_ones_beside():
+    index = torch.repeat_interleave(torch.arange(3), torch.tensor([20, 5, 3000]))
+    z = torch.randn(len(index), 2, generator=torch.Generator().manual_seed(0))
+    density = fit_density(z, index, FIELD)
+    assert density.coarse == [1, 0, 20]
+    assert torch.bincount(density.owner).tolist() == [4 + 1, 1, 160 + 20]
+    weights = density.table.exp()
+    assert torch.allclose(weights.sum(1), torch.ones(4), atol=1e-5)
+    assert weights[2, density.owner == 2][-20:].sum() == pytest.approx(COARSE_WEIGHT, rel=1e-4)
+    again = LabelMixture(**density.sizes)
+    again.load_state_dict(density.state_dict())
+    assert again.coarse == density.coarse
 
 
 def test_several_samples_a_row_help_where_rows_are_few():

@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal
 
 from condvae import tasks
 from condvae.conditions import Label, Schema
-from condvae.densities import fit_density
+from condvae.density_fit import fit_density
 from condvae.errors import Refused
 from condvae.heads import BernoulliHead, GaussianHead, GaussianPixels, diagonal
 from condvae.learned import CHUNK, Learned, observe, requests

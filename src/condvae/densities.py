@@ -11,14 +11,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from condvae.conditions import Label
-from condvae.errors import Refused
-from condvae.gaussians import Common, expectation_maximisation
 from condvae.trace import Condition, Draw, Drawable
 
 BLOCK = 128  # rows scored at once: of one size always, so that a row's arithmetic does not depend on its neighbours
@@ -34,12 +30,15 @@ class LabelMixture(nn.Module):
 
     z: the latent's width; labels: how many labels, 0 for one mixture whatever is asked; components: how many
     Gaussians over all labels; full: covariances by packed lower triangles, else diagonal; start: the column of the
-    condition's vector where the one-hot of the label begins. Every weight is a buffer: `LabelMixture(**m.sizes)` and
-    the state_dict make the same density again. A row whose label is unknown gets the labels' mixtures, weighted by
-    `log_share`.
+    condition's vector where the one-hot of the label begins; coarse: how many of each label's components, its last,
+    are of the coarse mixture; none, where it has but one mixture. Every weight is a buffer: `LabelMixture(**m.sizes)`
+    and the state_dict make the same density again. A row whose label is unknown gets the labels' mixtures, weighted
+    by `log_share`.
     """
 
-    def __init__(self, z: int, labels: int, components: int, full: bool = True, start: int = 0) -> None:
+    def __init__(
+        self, z: int, labels: int, components: int, full: bool = True, start: int = 0, coarse: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self.sizes: dict[str, Any] = {
             "z": z,
@@ -47,8 +46,9 @@ class LabelMixture(nn.Module):
             "components": components,
             "full": full,
             "start": start,
+            "coarse": list(coarse),
         }
-        self.z, self.labels, self.full, self.start = z, labels, full, start
+        self.z, self.labels, self.full, self.start, self.coarse = z, labels, full, start, coarse
         groups = max(1, labels)
         self.mean: Tensor
         self.factor: Tensor
@@ -102,9 +102,9 @@ class LabelMixture(nn.Module):
     def typical(self, z: Tensor, c: Condition, radius: float = TYPICAL) -> Tensor:
         """The point nearest to z [B, Z] that is typical of what c asks: [B, Z].
 
-        Of the label's components the one nearest in its own metric is taken, and z drawn towards its mean until its
-        distance is `radius` times the root of Z, the distance at which most draws of a Normal lie; a z that is nearer
-        stays where it is. Rows whose label is unknown stay, too.
+        Of the label's components, the coarse ones where there are such, the one nearest in its own metric is taken,
+        and z drawn towards its mean until its distance is `radius` times the root of Z, the distance at which most
+        draws of a Normal lie; a z that is nearer stays where it is. Rows whose label is unknown stay, too.
         """
         line = self(c).index  # type: ignore[attr-defined]
         out = z.clone()
@@ -112,6 +112,7 @@ class LabelMixture(nn.Module):
             own = torch.nonzero(self.owner == label)[:, 0]
             if (self.labels and label == self.labels) or not len(own):
                 continue
+            own = own[-self.coarse[label] :] if self.coarse and self.coarse[label] else own
             rows = torch.nonzero(line == label)[:, 0]
             offset = z[rows, None] - self.mean[own]
             inverse, scale = self.inverse[own], self.scale[own]
@@ -234,102 +235,3 @@ def score(density: LabelMixture, z: Tensor, line: int) -> Tensor:
         white = (z[:, None] - mean) * inverse
     constant = weight[first:last] - density.log_det[first:last] - 0.5 * density.z * math.log(2 * math.pi)
     return torch.logsumexp(constant - 0.5 * white.square().sum(-1), -1)
-
-
-ROWS_A_COMPONENT = (400, 200, 100, 50, 25, 10)  # tried where the number of components is chosen
-SLACK = 0.25  # nats a unit of held-out log density given up for more components, which draw more legible pictures
-
-
-def fit_density(
-    z: Tensor | np.ndarray,
-    index: Tensor | np.ndarray | None,
-    field: Label | None = None,
-    kind: str = "auto",
-    seed: int = 0,
-    components: int | None = None,
-    rows: int = 6000,
-    start: int = 0,
-    most: int = 80,
-    pull: float = 0.25,
-) -> LabelMixture:
-    """Fit p(z | label) to samples of the posteriors.
-
-    z: [N, Z] one posterior sample a training row (samples, not means: means lack the posterior's own width), or
-    [S, N, Z] several, which help where rows are few; index: [N] positions in field.values, -1 = unknown, left out;
-    field None: one density for all rows. kind: "gaussian", "mixture", or "auto", which takes the most components
-    whose log density on rows kept back is within SLACK of the highest; components: a label's number of Gaussians, if
-    not chosen so, else `most` at most; rows: how many samples of a label are used at most; start: the field's first
-    column in the condition.
-
-    Covariances are full and drawn towards what the components of a label, and then all labels, have in common (a
-    maximum a posteriori fit, that covariance counting as pull * Z rows), so that a label of few rows, or of none, has
-    a proper density, too. A smaller pull draws pictures nearer to the training rows.
-
-    Refused for an unknown kind, or fewer than two rows.
-    """
-    if kind not in ("auto", "gaussian", "mixture"):
-        raise Refused(f"kind may be 'auto', 'gaussian' or 'mixture'; got {kind!r}")
-    z = torch.as_tensor(z).detach().cpu().double()
-    z = z.transpose(0, 1) if z.ndim == 3 else z[:, None]  # [N, S, Z]
-    index = torch.zeros(len(z), dtype=torch.long) if index is None or field is None else torch.as_tensor(index).cpu()
-    labels = len(field.values) if field is not None else 0
-    known = index >= 0
-    if int(known.sum()) < 2:
-        raise Refused(f"a density needs the latents of at least two rows with a label; got {int(known.sum())}")
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(z), generator=generator)
-    groups = [z[order[index[order] == label]][:rows] for label in range(max(1, labels))]
-    groups = [group[:, : max(1, rows // max(1, len(group)))] for group in groups]
-    common = Common.of([group.flatten(0, 1) for group in groups], pull * z.shape[-1])
-    most = max(1, min(most, 2**22 // (len(groups) * z.shape[-1] ** 2)))
-    if kind == "gaussian":
-        per = math.inf
-    elif components is not None:
-        per = 0.0
-    else:
-        per = choose(groups, common, kind, most, seed)
-    number = [min(components or most, max(1, int(len(group) / per) if per else len(group))) for group in groups]
-    fitted = [expectation_maximisation(group, k, common, seed) for group, k in zip(groups, number, strict=True)]
-    density = LabelMixture(z.shape[-1], labels, sum(len(mix.weight) for mix in fitted), True, start)
-    counts = torch.bincount(index[known], minlength=len(groups)).double()
-    shares = torch.tensor(field.shares).double() if field is not None else counts
-    state = {
-        "mean": torch.cat([mix.mean for mix in fitted]),
-        "factor": pack(torch.cat([torch.linalg.cholesky(mix.covariance) for mix in fitted])),
-        "owner": torch.repeat_interleave(torch.arange(len(groups)), torch.tensor([len(mix.weight) for mix in fitted])),
-        "log_weight": torch.cat([mix.weight.log() for mix in fitted]),
-        "log_share": (shares / shares.sum()).log(),
-    }
-    density.load_state_dict(state)
-    return density
-
-
-def choose(groups: Sequence[Tensor], common: Common, kind: str, most: int, seed: int) -> float:
-    """The fewest rows a component whose log density on a tenth of the rows, kept back, is within SLACK of the best.
-
-    Infinity is one Gaussian. Tried on as many labels as hold 12,000 rows together, the largest first: a choice for
-    the whole data set.
-    """
-    ranked = sorted(groups, key=len, reverse=True)
-    trial = []
-    for group in ranked:
-        if len(group) >= 20 and sum(map(len, trial)) < 12_000:
-            trial.append(group)
-    options = [math.inf] if kind == "auto" else []
-    found: list[tuple[float, float]] = []
-    seen: set[tuple[int, ...]] = set()
-    for per in [*options, *ROWS_A_COMPONENT]:
-        number = tuple(min(most, max(1, int(0.9 * len(group) / per))) for group in trial)
-        if number in seen:
-            continue
-        seen.add(number)
-        total = 0.0
-        for group, k in zip(trial, number, strict=True):
-            held = group[: len(group) // 10]
-            mix = expectation_maximisation(group[len(held) :], k, common, seed)
-            total += float(torch.logsumexp(mix.joint(held.flatten(0, 1)), 1).mean()) * len(held)
-        found.append((total, per))
-    enough = max((total for total, _ in found), default=0.0) - SLACK * len(common.mean) * sum(
-        len(group) // 10 for group in trial
-    )
-    return min((per for total, per in found if total >= enough), default=math.inf)

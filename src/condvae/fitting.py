@@ -23,9 +23,9 @@ from torch import Tensor
 from condvae.checkpoints import restore, store
 from condvae.conditions import Label, Schema
 from condvae.data import Collection, Part, choose_likelihood, describe, hold_out
-from condvae.densities import fit_density
+from condvae.density_fit import fit_density
 from condvae.errors import Refused
-from condvae.models.build import build, centre
+from condvae.models.build import LATENTS, build, centre
 from condvae.nets import evaluating
 from condvae.noise import RowNoise, seed_of
 from condvae.objectives import distortion, rate
@@ -45,7 +45,6 @@ OURS = (
     "history.jsonl",
     "report.html",
 )
-ROWS_OF_16 = 12_000  # below, fewer latents are easier to fit a density to: more legible, at a larger Frechet distance
 SAVE_EVERY = 20.0  # seconds between checkpoints at the ends of epochs
 ROWS = 1000  # rows of one pass when no gradient is needed
 DENSITY_ROWS = 60_000  # rows whose latents a density is fitted to
@@ -180,7 +179,8 @@ class Fitting:
         model = self.training.trained()
         z = np.stack([posterior_samples(model, part, c, self.settings, draw) for draw in range(draws)])
         index = field.index(part.labels[field.name]) if field is not None else None
-        return fit_density(z, index, field, kind=self.settings.density, seed=self.settings.seed)
+        s = self.settings
+        return fit_density(z, index, field, s.density, s.seed, s.density_components)
 
 
 class Tally:
@@ -233,7 +233,7 @@ def resolve(settings: Settings, part: Part) -> tuple[Settings, str]:
             "you asked for it" if settings.likelihood != likelihood else why,
         )
     batch = settings.batch or min(128, max(16, 2 ** round(math.log2(max(1, len(part) / 550)))))
-    z = settings.z or (16 if len(part) >= ROWS_OF_16 else 8)
+    z = settings.z or LATENTS
     if settings.binarise != "grey" and likelihood not in ("bernoulli", "autoregressive"):
         raise Refused(
             f"binarise={settings.binarise!r} needs a likelihood of binary pixels, got {likelihood!r}; use 'grey'"

@@ -29,7 +29,7 @@ class Settings(BaseModel):
     """Sizes of the encoder's dense layers; the decoder has them in reverse order (network "mlp")."""
     width: int = Field(24, ge=1)
     """Channels of the first convolution; doubled with each halving of the picture (network "conv")."""
-    blocks: int = Field(1, ge=0)
+    blocks: int = Field(2, ge=0)
     """Residual blocks at each size (network "conv")."""
     features: int = Field(128, ge=1)
     """Units of the dense layer between convolutions and latents, where the condition enters (network "conv")."""
@@ -38,7 +38,7 @@ class Settings(BaseModel):
     normalise: Literal["batch", "none"] = "batch"
     """Normalisation of the convolutions' features (network "conv")."""
     z: int | None = Field(None, ge=1)
-    """Number of latent units; by default 16, or 8 for fewer than 12,000 rows, which leave more of them empty."""
+    """Number of latent units, by default 32; training leaves those empty that the data do not need."""
     prior: Literal["standard", "learned", "mixture"] = "standard"
     """Prior of the latents in training: N(0, I), or a Normal or mixture of Normals learned for each condition."""
     components: int = Field(20, ge=1)
@@ -78,6 +78,8 @@ class Settings(BaseModel):
     """Largest norm of the gradient, clipped after backward; 0 = no clipping."""
     density: Density = "auto"
     """Density fitted to the latents of each label after training, the default prior for generation."""
+    density_components: int = Field(160, ge=1)
+    """Gaussians of each label's fine mixture in that density, at most; fewer make a smaller file."""
     hold_out: float = Field(0.05, ge=0)
     """Training rows kept back for the validation bound: a share below 1, else a number of rows."""
 
@@ -123,6 +125,7 @@ class Overrides(TypedDict, total=False):
     importance: bool
     clip: float
     density: Density
+    density_components: int
     hold_out: float
     seed: int
     device: str

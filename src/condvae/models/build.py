@@ -17,7 +17,7 @@ from condvae.nets import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, S
 from condvae.priors import ConditionalMixture, ConditionalNormal, StandardNormal
 from condvae.settings import Settings
 
-LATENTS = 16  # where neither the settings nor the data have a say
+LATENTS = 32  # where the settings have no say
 
 
 def build(settings: Settings, schema: Schema, shape: Shape) -> VAE:
