@@ -512,3 +512,18 @@ def test_optional_labels_are_blank_for_the_likelihood_and_can_be_read(pictures):
     assert not np.allclose(blank, np.log(np.exp(each) @ np.array(DIGIT.shares)), atol=1e-3)
     joint = np.exp(each - each.max(1, keepdims=True)) * DIGIT.shares
     assert np.allclose(tasks.classify(learned, pictures, k=4).probabilities, joint / joint.sum(1, keepdims=True))
+
+
+def test_networks_trained_in_bfloat16_draw_nearly_the_same_pictures_row_by_row(monkeypatch):
+    from dataclasses import replace
+
+    from condvae import learned as module
+
+    monkeypatch.setattr(module, "has_bfloat16", lambda device: True)
+    exact = small(fitted=True)
+    half = replace(exact, precision="bf16")
+    asked = {"digit": "1"}
+    full, drawn = tasks.generate(exact, asked, 300, seed=3), tasks.generate(half, asked, 300, seed=3)
+    assert drawn.dtype == np.float32 and not np.array_equal(full, drawn)
+    assert np.abs(full - drawn).max() < 0.05
+    assert np.array_equal(tasks.generate(half, asked, 5, seed=3), drawn[:5])

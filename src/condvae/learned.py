@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, cast
@@ -32,11 +33,20 @@ LABEL_LEVEL = 1000  # the level of noise that draws a label which was not asked 
 PIXEL_LEVEL = 2000  # the level of noise that binarises pixels
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; emulated, it would be slower than float32."""
+    if device.type == "cpu":
+        found = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot say
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 @dataclass(frozen=True)
 class Learned:
     """A trained model, its schema, the shape [C, H, W] of its pictures, and the protocol it was trained under.
 
-    binarise: "grey", "dynamic" or "static"; fitted: the density fitted to its latents, a prior head, or None.
+    binarise: "grey", "dynamic" or "static"; fitted: the density fitted to its latents, a prior head, or None;
+    precision: "bf16" where the networks were trained in bfloat16 arithmetic, else "32".
     """
 
     model: nn.Module
@@ -44,6 +54,17 @@ class Learned:
     shape: Shape
     binarise: str = "grey"
     fitted: nn.Module | None = None
+    precision: str = "32"
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Within it, networks that were trained in bfloat16 draw in bfloat16, on devices that have it: twice as fast.
+
+        A drawn pixel then differs by thousandths from that of float32, in which everything else is done.
+        """
+        half = self.precision == "bf16" and has_bfloat16(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=True) if half else nullcontext():
+            yield
 
     def using(self, prior: str | None = None) -> nn.Module:
         """The model under a prior: "model" = its own, "fitted" = the density; None = the density where there is one.

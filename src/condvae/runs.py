@@ -86,7 +86,8 @@ class Run:
     @property
     def learned(self) -> Learned:
         """What the tasks and measures need of the run."""
-        return Learned(self.model, self.schema, self.shape, self.settings.binarise, self.density)
+        s = self.settings
+        return Learned(self.model, self.schema, self.shape, s.binarise, self.density, s.precision)
 
     def generate(
         self,

@@ -79,7 +79,7 @@ def generate(
     names = np.stack([np.repeat(np.arange(count), n), np.tile(np.arange(n), count)], 1)
     columns = drawn(learned.schema, {name: np.repeat(column, n) for name, column in columns.items()}, names, seed)
     out = np.empty((count * n, *learned.shape), np.float32)
-    with evaluating(model):
+    with evaluating(model), learned.arithmetic():
         for rows, kept in chunks(len(out)):
             draw = Draw(RowNoise(seed, names[rows], learned.device), float(temperature))
             store(out, kept, model(learned.condition(columns, rows), draw=draw), draw)
