@@ -116,7 +116,26 @@ def choices(name: str) -> str:
     return table(["", *lines, "first against all", "minutes of one core"], rows)
 
 
-MAKERS: dict[str, Callable[[str], str]] = {"published": published, "values": values, "choices": choices}
+def percent(share: float) -> str:
+    """A share in percent, two decimals."""
+    return f"{share:.2%}".replace("%", " %")
+
+
+def defaults(name: str) -> str:
+    """What the defaults reach on little data, a row a set."""
+    header = ["", "asked label read back", "judge, real unseen images", "reconstructions read"]
+    header += ["Frechet distance", "of real images", "minutes of training"]
+    rows = []
+    for run in runs(name):
+        v = run["values"]
+        low, high = f"{v['obedience_low']:.1%}".rstrip("%"), f"{v['obedience_high']:.1%}".rstrip("%")
+        cells = [f"{percent(v['obedience'])} [{low}, {high}]", percent(v["judge_accuracy"])]
+        cells += [percent(v["reconstructions_read"]), number(v["frechet"]), number(v["frechet_of_real"])]
+        rows.append([f"{run['variant']}, seed {run['seed']}", *cells, f"{v['training_minutes']:.1f}"])
+    return table(header, rows) if rows else ""
+
+
+MAKERS: dict[str, Callable[[str], str]] = {"published": published, "values": values, "choices": choices, "defaults": defaults}
 
 
 def filled(text: str) -> str:

@@ -196,7 +196,10 @@ def train(training: Training, batches: Batches, epochs: int) -> Iterator[Step]:
     Raises Diverged where a term is not finite: the weights are then those before the faulty step.
     """
     settings, total = training.settings, epochs * len(batches)
-    fabric, learner, optimiser = training.fabric, training.learner, training.wrapped
+    fabric = training.fabric
+    learner, optimiser, backward = training.learner, training.wrapped, fabric.backward
+    if fabric.world_size == 1 and settings.precision == "32":  # its hooks would do nothing, and take time
+        learner, optimiser, backward = learner.module, training.optimiser, torch.Tensor.backward
     generator = torch.Generator(device=training.device)
     parameters = [p for p in training.model.parameters() if p.requires_grad]
     while training.step < total:
@@ -209,7 +212,7 @@ def train(training: Training, batches: Batches, epochs: int) -> Iterator[Step]:
                 generator.manual_seed(seed_of(settings.seed, training.step, fabric.global_rank))
                 loss, terms, notes = learner(Work(batch, progress, Stream(generator)))
                 check_finite(loss, terms, epoch + 1, number, settings)
-                fabric.backward(loss)
+                backward(loss)
                 if settings.clip:
                     nn.utils.clip_grad_norm_(parameters, settings.clip)
                 optimiser.param_groups[0]["lr"] = rate_at(progress, settings)
