@@ -41,7 +41,9 @@ class VAE(Model):
 
     def with_prior(self, prior: nn.Module) -> VAE:
         """The same networks under another prior head; no weight is copied."""
-        return VAE(self.encoder, prior, self.decoder)
+        other = VAE(self.encoder, prior, self.decoder)
+        other.objective = self.objective
+        return other
 
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
         goal = self.objective
