@@ -135,7 +135,12 @@ def defaults(name: str) -> str:
     return table(header, rows) if rows else ""
 
 
-MAKERS: dict[str, Callable[[str], str]] = {"published": published, "values": values, "choices": choices, "defaults": defaults}
+MAKERS: dict[str, Callable[[str], str]] = {
+    "published": published,
+    "values": values,
+    "choices": choices,
+    "defaults": defaults,
+}
 
 
 def filled(text: str) -> str:
