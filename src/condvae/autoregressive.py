@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from condvae.errors import Refused
 from condvae.heads import Pixels
 from condvae.trace import Condition, Draw
 
@@ -39,7 +38,7 @@ class Autoregressive(Pixels):
 
     @property
     def mean(self) -> Tensor:
-        raise Refused("an autoregressive picture has no mean in closed form; ask picture(draw)")
+        raise NotImplementedError("an autoregressive picture has no mean in closed form; ask picture(draw)")
 
     def picture(self, draw: Draw) -> Tensor:
         """Each pixel's probability given the pixels drawn before it, [B, 1, H, W]: a draw with its edges kept grey.
