@@ -49,10 +49,14 @@ _FEW = 10  # images of one value, below which it is said
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images [N, C, H, W] and, per field, their N label names; no field where nothing can be asked for."""
+    """Images [N, C, H, W] and, per field, their N label names; no field where nothing can be asked for.
+
+    numbers: per numeric field float64 [N, D], NaN where unknown.
+    """
 
     x: Images
     labels: Mapping[str, Names] = field(default_factory=dict)
+    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -61,7 +65,8 @@ class Part:
         """The rows of `index` [M], in its order, in memory."""
         rows = index.tolist()
         labels = {name: tuple(names[i] for i in rows) for name, names in self.labels.items()}
-        return Part(Images(self.x[index], "NCHW", self.x.low, self.x.high), labels)
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        return Part(Images(self.x[index], "NCHW", self.x.low, self.x.high), labels, numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,7 @@ class Collection:
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of what may be asked for; empty for a plain VAE."""
-        return tuple(self.train.labels)
+        return (*self.train.labels, *self.train.numbers)
 
 
 def collect(

@@ -18,9 +18,14 @@ from condvae.noise import Noise, Stream
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is asked, as tensors: `vector` [N, D]; D = 0 where there is nothing to ask for."""
+    """What is asked, as tensors: `vector` [N, D]; D = 0 where there is nothing to ask for.
+
+    picture: of an image of which a part is known, [N, C + 1, H, W]: pixels in [0, 1], zeroed where they are hidden, and
+    1 where they are seen; None where the model takes no partial image.
+    """
 
     vector: Tensor
+    picture: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -30,15 +35,23 @@ class Condition:
     def width(self) -> int:
         return self.vector.shape[1]
 
+    @property
+    def hidden(self) -> Tensor | None:
+        """1 where a pixel is not given, [N, 1, H, W]: only these are scored; None = all."""
+        return None if self.picture is None else 1 - self.picture[:, -1:]
+
     def __getitem__(self, index: Tensor | slice) -> Condition:
-        return Condition(self.vector[index])
+        return Condition(self.vector[index], None if self.picture is None else self.picture[index])
 
     def repeat(self, k: int) -> Condition:
-        """K copies one after the other, [K * N, D]: row n of copy k is at k * N + n."""
-        return self if k == 1 else Condition(self.vector.repeat(k, 1))
+        """K copies of the vector one after the other, [K * N, D]: row n of copy k is at k * N + n.
+
+        The picture is not repeated: networks read it once a row, and repeat what they made of it.
+        """
+        return self if k == 1 else Condition(self.vector.repeat(k, 1), self.picture)
 
     def to(self, device: torch.device | str) -> Condition:
-        return Condition(self.vector.to(device))
+        return Condition(self.vector.to(device), None if self.picture is None else self.picture.to(device))
 
 
 @dataclass(frozen=True, slots=True)
