@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from condvae.conditions import Label, Schema
+from condvae.conditions import Label, Number, Picture, Schema
+from condvae.holes import seen_masks
 from condvae.models.build import build
 from condvae.models.vae import VAE
+from condvae.noise import RowNoise
 from condvae.recipes import recipes
 from condvae.settings import Settings, settings_of
 from condvae.trace import Condition
@@ -37,6 +39,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "importance": {"likelihood": "bernoulli", "samples": 3, "importance": True},
     "free-bits": {"likelihood": "bernoulli", "free_bits": 0.1, "warm_up": 0.5},
     "silu-deep": {"likelihood": "bernoulli", "activation": "silu", "blocks": 2},
+    "holes": {"likelihood": "gaussian", "holes": "any", "drop": 0.3, "prior": "learned"},
+    "holes-dense": {"likelihood": "bernoulli", "holes": "boxes", "network": "mlp", "prior": "learned"},
 }
 
 
@@ -60,15 +64,23 @@ def cases() -> dict[str, Settings]:
 CASES = cases()
 
 
-def schema(optional: bool = True) -> Schema:
-    """One label of three values; `optional` = training saw blanks."""
+def schema(optional: bool = True, holes: bool = False) -> Schema:
+    """One label of three values and one number; `optional` = training saw blanks; holes: and a partial picture."""
     names = ["a", "b", "c"] * 10 + [None] * (3 if optional else 0)
-    return Schema((Label.learn("sign", names),))
+    values = np.linspace(-2, 5, 33)[:, None]
+    values[30:] = np.nan if optional else values[30:]
+    fields = [Label.learn("sign", names), Number.learn("size", values)]
+    return Schema((*fields, Picture("picture", SHAPE)) if holes else tuple(fields))
+
+
+def schema_of(settings: Settings, optional: bool = True) -> Schema:
+    """The schema of a shrunk model with these settings."""
+    return schema(optional, settings.holes != "none")
 
 
 def model_of(settings: Settings, optional: bool = True, shape: tuple[int, int, int] = SHAPE) -> VAE:
     """The model with every weight that starts at zero moved off it, so that no law holds by accident."""
-    model = build(settings, schema(optional), shape)
+    model = build(settings, schema_of(settings, optional), shape)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -77,13 +89,23 @@ def model_of(settings: Settings, optional: bool = True, shape: tuple[int, int, i
     return model
 
 
+def columns_of(model_schema: Schema, x: torch.Tensor) -> dict[str, np.ndarray]:
+    """Labels and numbers for pictures x [N, C, H, W], every fourth unknown where that is allowed; part of x is seen."""
+    rows = np.arange(len(x))
+    index, size = rows % 3, np.linspace(-2, 5, len(rows))[:, None]
+    if model_schema.fields[0].optional:
+        index, size = np.where(rows % 4 == 3, -1, index), np.where(rows[:, None] % 4 == 2, np.nan, size)
+    columns = {"sign": index, "size": size}
+    if model_schema.picture is not None:
+        seen = seen_masks("boxes", len(x), x.shape[2], x.shape[3], RowNoise(5, rows)).float()
+        columns["picture"] = torch.cat([x * seen, seen], 1).numpy()
+    return columns
+
+
 def batch_of(
     model_schema: Schema, rows: int = 12, shape: tuple[int, int, int] = SHAPE
 ) -> tuple[torch.Tensor, Condition]:
-    """Random binary pictures and labels, every fourth unknown where that is allowed."""
+    """Random binary pictures and what is asked of them."""
     generator = torch.Generator().manual_seed(2)
     x = (torch.rand(rows, *shape, generator=generator) < 0.4).float()
-    index = np.arange(rows) % 3
-    if model_schema.fields[0].optional:
-        index = np.where(np.arange(rows) % 4 == 3, -1, index)
-    return x, model_schema.encode({"sign": index}, rows)
+    return x, model_schema.encode(columns_of(model_schema, x), rows)

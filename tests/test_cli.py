@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ from condvae import judges
 from condvae.cli import app, main
 from condvae.progress import interruptible
 from condvae.settings import Settings
+from condvae.studio import Reply
 
 COMMANDS = (
     "train",
     "generate",
+    "fill",
+    "write",
     "reconstruct",
     "restyle",
     "classify",
@@ -146,6 +150,47 @@ def test_bad_input_is_one_line_and_2(capsys, words, said):
     assert main(words.split()) == 2
     out, err = capsys.readouterr()
     assert said in err and err.startswith("condvae: ") and err.count("\n") == 1 and out == ""
+
+
+def test_fill_write_and_guidance_pass_on_what_was_typed(monkeypatch, capsys):
+    from condvae import hands, studio
+
+    asked, more = [], ("--seed", "2", "--temperature", "0.5")
+    for room, name in ((hands, "fill"), (hands, "write"), (studio, "generate")):
+        monkeypatch.setattr(room, name, lambda *a, name=name: asked.append((name, a)) or studio.Reply((name,)))
+    assert main(["fill", "r", "a.png", "--mask", "m.png", "-n", "3", "--given", "digit=6", "-o", "o.png", *more]) == 0
+    assert main(["fill", "r", "a.png", "--hole", "1,2,3,4", "-o", "o.png"]) == 0
+    assert main(["write", "r", "31 415", "--style", "a.png", "--given", "digit=3", "-o", "w.png", "--field", "d"]) == 0
+    assert main(["generate", "r", "age=20,40", "smiling=yes", "-n", "8", "--guidance", "2.5", "-o", "g.png"]) == 0
+    assert asked == [
+        ("fill", ("r", "a.png", "m.png", None, 3, "o.png", ["digit=6"], 2, 0.5)),
+        ("fill", ("r", "a.png", None, "1,2,3,4", 5, "o.png", (), 0, 1.0)),
+        ("write", ("r", "31 415", "a.png", ["digit=3"], "w.png", 0, "d")),
+        ("generate", ("r", ("age=20,40", "smiling=yes"), 8, "g.png", None, 0, 1.0, None, 2.5)),
+    ]
+    assert capsys.readouterr().out.split() == ["fill", "fill", "write", "generate"]
+
+
+def test_a_warning_of_condvae_is_one_plain_line(monkeypatch, capsys):
+    from condvae import jobs
+
+    code = compile("warnings.warn('a  note\\nof ours', stacklevel=1)", str(Path(judges.__file__)), "exec")
+
+    def warn():
+        exec(code, {"warnings": warnings})
+        warnings.warn_explicit("a stranger's", UserWarning, "/elsewhere/torch.py", 7)
+        warnings.warn_explicit("another kind", FutureWarning, judges.__file__, 7)
+        return Reply(("done",))
+
+    monkeypatch.setattr(jobs, "list_recipes", warn)
+    before = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda message, *_, **__: print(f"usual: {message}", file=sys.stderr)
+        assert main(["recipes"]) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines() == ["condvae: note: a note of ours", "usual: a stranger's", "usual: another kind"]
+    assert out == "done\n" and warnings.showwarning is before
 
 
 def test_a_failure_is_one_line_and_1_and_a_traceback_on_demand(capsys, monkeypatch):

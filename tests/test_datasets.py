@@ -194,8 +194,7 @@ def test_digits_are_split_once_and_for_all():
         ("sing.npz", "did you mean 'sings.npz'"),
         ("nothing/like/it.npz", "there is no file"),
         ("quartz", "data must be one of digits, mnist"),
-        (".", "got the folder"),
-        ("notes.txt", "save arrays x and y with numpy.savez"),
+        ("notes.txt", "a folder of images or a table .* got 'notes.txt'; save arrays x and y"),
     ],
 )
 def test_unknown_data_are_refused_with_suggestions(name: str, words: str, tmp_path: Path):

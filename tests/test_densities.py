@@ -9,8 +9,9 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Mul
 
 from condvae.conditions import Label, Schema
 from condvae.densities import LabelMixture, pack, unpack
-from condvae.density_fit import COARSE_WEIGHT, fit_density
+from condvae.density_fit import fit_density
 from condvae.errors import Refused
+from condvae.gaussians import COARSE_WEIGHT
 from condvae.noise import RowNoise, Stream
 from condvae.objectives import kl, kl_per_unit
 from condvae.trace import Condition, Draw, Latent

@@ -7,14 +7,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from shrunk import CASES, SHAPE, batch_of, model_of, schema
+from shrunk import CASES, SHAPE, batch_of, columns_of, model_of, schema_of
 
 from condvae.conditions import Schema
 from condvae.data import collect
 from condvae.fitting import Fitting
 from condvae.models.build import build
 from condvae.noise import RowNoise, Stream
-from condvae.objectives import importance_bound, log_weights
+from condvae.objectives import distortion, importance_bound, log_weights
 from condvae.runs import load
 from condvae.trace import Batch, Condition, Draw
 
@@ -27,7 +27,7 @@ def draw(rows: int, k: int = 1, seed: int = 3) -> Draw:
 
 def test_1_a_given_z_decodes_to_what_was_decoded(name: str) -> None:
     model = model_of(CASES[name])
-    x, c = batch_of(schema())
+    x, c = batch_of(schema_of(CASES[name]))
     with torch.no_grad():
         trace = model(c, x, draw=draw(len(x)))
         again = model(c, z=trace.z)
@@ -37,28 +37,50 @@ def test_1_a_given_z_decodes_to_what_was_decoded(name: str) -> None:
 
 def test_2_every_parameter_gets_a_gradient(name: str) -> None:
     model = model_of(CASES[name]).train()
-    x, c = batch_of(schema())
+    x, c = batch_of(schema_of(CASES[name]))
     terms, _ = model.loss(Batch(x, c), 0.7, Draw(Stream(seed=0)))
     torch.stack(list(terms.values())).sum().backward()
     still = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert still == []
 
 
-def test_3_an_unknown_label_does_not_move_the_loss(name: str) -> None:
+@pytest.mark.parametrize("field", ["sign", "size"])
+def test_3_an_unknown_field_does_not_move_the_loss(name: str, field: str) -> None:
     model = model_of(CASES[name])
-    whole = schema()
+    whole = schema_of(CASES[name])
     x, _ = batch_of(whole)
-    unknown = whole.encode({"sign": np.full(len(x), -1)}, len(x))
-    assert not unknown.vector.any()  # whatever the value was, it is zeroed with its flag
-    known = whole.encode({"sign": np.zeros(len(x), np.int64)}, len(x))
+    columns = columns_of(whole, x)
+    nothing = {"sign": np.full(len(x), -1), "size": np.full((len(x), 1), np.nan)}[field]
+    unknown = whole.encode({**columns, field: nothing}, len(x))
+    assert not unknown.vector[:, whole.span(field)].any()  # whatever the value was, it is zeroed with its flag
+    known = whole.encode({**columns, field: np.zeros_like(nothing)}, len(x))
     with torch.no_grad():
         blank, told = (model.loss(Batch(x, c), 1.0, draw(len(x)))[0] for c in (unknown, known))
     assert any(not torch.equal(blank[term], told[term]) for term in blank)  # and a known one does
 
 
+def test_3_what_is_hidden_of_a_picture_is_not_told(name: str) -> None:
+    whole = schema_of(CASES[name])
+    if whole.picture is None:
+        return
+    model = model_of(CASES[name])
+    x, c = batch_of(whole)
+    assert c.picture is not None
+    other = torch.where(c.picture[:, -1:] > 0, x, 1 - x)  # other pixels where they are hidden
+    again = whole.encode(
+        {**columns_of(whole, x), "picture": torch.cat([other * c.picture[:, -1:], c.picture[:, -1:]], 1).numpy()},
+        len(x),
+    )
+    with torch.no_grad():
+        assert torch.equal(model(c, draw=draw(len(x))).z[0], model(again, draw=draw(len(x))).z[0])
+        trace = model(c, x, draw=draw(len(x)))
+        changed = torch.where(c.picture[:, -1:] > 0, 1 - x, x)  # other pixels where they are seen: not scored
+        assert torch.equal(distortion(trace, x), distortion(trace, changed))
+
+
 def test_4_the_bound_rises_with_the_samples(name: str) -> None:
     model = model_of(CASES[name])
-    x, c = batch_of(schema())
+    x, c = batch_of(schema_of(CASES[name]))
     with torch.no_grad():
         weights = log_weights(model(c, x, draw=draw(len(x), k=256)), x)
     bounds = [torch.stack([importance_bound(part) for part in weights.split(k)]).mean() for k in (1, 4, 16, 64, 256)]
@@ -66,9 +88,10 @@ def test_4_the_bound_rises_with_the_samples(name: str) -> None:
 
 
 def test_5_a_zero_wide_condition_trains(name: str) -> None:
-    model = build(CASES[name], Schema(), SHAPE).train()
-    x, _ = batch_of(schema())
-    terms, _ = model.loss(Batch(x, Condition(torch.zeros(len(x), 0))), 0.7, Draw(Stream(seed=0)))
+    picture = schema_of(CASES[name]).picture
+    model = build(CASES[name], Schema((picture,) if picture else ()), SHAPE).train()
+    x, c = batch_of(schema_of(CASES[name]))
+    terms, _ = model.loss(Batch(x, Condition(torch.zeros(len(x), 0), c.picture)), 0.7, Draw(Stream(seed=0)))
     torch.stack(list(terms.values())).sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 

@@ -1,5 +1,7 @@
 """Words in: requests as typed, image files of every kind; pictures out."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,9 +9,12 @@ from test_api import SMALL, tiny
 
 import condvae
 from condvae import gallery, judges, studio
-from condvae.conditions import Label, Schema
+from condvae.conditions import Attribute, Label, Number, Picture, Schema
+from condvae.data import Part, collect
+from condvae.datasets import Collection
 from condvae.errors import Refused
-from condvae.intake import combinations, parse, read_image
+from condvae.intake import Seen, combinations, one_request, parse, part_of, read_image, seen
+from condvae.runs import Run
 
 SCHEMA = Schema(
     (
@@ -17,6 +22,44 @@ SCHEMA = Schema(
         Label("style", ("bold", "red, thin", "?"), (0.4, 0.3, 0.3)),
     )
 )
+AGE = Number.learn("age", np.asarray([[20.0], [40.5], [60.0]]))
+LIGHT = Number.learn("light", np.asarray([[0.0, 1.0], [0.5, 2.0], [1.0, 3.0]]))
+SMILING = Attribute("smiling", ("no", "yes"), (0.5, 0.5))
+MIXED = Schema((AGE, SMILING, LIGHT, Picture("part", (1, 8, 8)), SCHEMA.fields[0]))
+
+
+class Fake:
+    """A run of a mixed schema that remembers what it was asked; its pictures are black."""
+
+    def __init__(self, schema=MIXED):
+        self.schema, self.shape, self.asked = schema, (1, 8, 8), []
+
+    def generate(self, asked=None, n=1, seed=0, temperature=1.0, prior=None, guidance=1.0):
+        self.asked.append((asked, n, guidance))
+        count = len(next(iter(asked.values()))) if asked else 0
+        return np.zeros((count, n, 1, 8, 8) if asked else (n, 1, 8, 8), np.float32)
+
+    def restyle(self, x, given, to):
+        self.asked.append((given, to))
+        return np.zeros((len(x), len(next(iter(to.values()))), 1, 8, 8), np.float32)
+
+    def reconstruct(self, x, given):
+        return x
+
+    def classify(self, x, field=None, given=None):
+        self.asked.append((field, given))
+        shares = np.tile([0.2, 0.3, 0.5], (len(x), 1))
+        return type("Read", (), {"names": ["7"] * len(x), "values": ("3", "6", "7"), "probabilities": shares})
+
+    def embed(self, x, given):
+        return np.random.default_rng(0).normal(size=(len(x), 3)).astype(np.float32)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    made = Fake()
+    monkeypatch.setattr(studio, "load", lambda path: made)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +107,7 @@ def test_parse_values_that_look_special():
     [
         (["digit=six"], "did you mean '6'"),
         (["digi=6"], "did you mean 'digit'"),
-        (["6"], "written FIELD=VALUE, such as digit=3"),
+        (["6"], "written FIELD=VALUE, such as digit=7"),
         (["digit=6", "digit=7"], "asked for twice"),
         (["digit=6,9"], "digit is one of 3, 6, 7; got '9'"),
     ],
@@ -79,6 +122,38 @@ def test_every_combination():
     assert columns == {"digit": ["6", "6", None, None], "style": ["bold", "?", "bold", "?"]}
     assert names == ["6, bold", "6, ?", "?, bold", "?, ?"]
     assert combinations({}) == ({}, [""])
+
+
+def test_parse_numbers_and_attributes():
+    asked = parse(["age=20, 40.5,?", "smiling=true,0,", "light=0.3:1,?"], MIXED)
+    assert asked["age"][:2] == [20.0, 40.5] and np.isnan(asked["age"][2]) and len(asked["age"]) == 3
+    assert asked["smiling"] == ["yes", "no", None]
+    assert asked["light"][0] == (0.3, 1.0) and np.isnan(asked["light"][1]).all()
+    columns, names = combinations(asked)
+    assert len(names) == 18 and len(columns["age"]) == 18 and columns["light"][2] == (0.3, 1.0)
+    assert names[0] == "20, yes, 0.3:1" and names[-1] == "?, ?, ?:?"
+    assert one_request(["age=3"], MIXED, "--given") == {"age": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["age=old"], "age is a number, 20 to 60 in training; got 'old'"),
+        (["age=inf"], "finite"),
+        (["light=1"], r"light holds 2 number\(s\)"),
+        (["smiling=maybe"], "smiling is yes or no"),
+        (["part=1"], "part is a part of a picture.*condvae fill"),
+        (["nothing"], r"such as age=40\.2"),
+    ],
+)
+def test_parse_refuses_what_other_fields_cannot_be(words, said):
+    with pytest.raises(Refused, match=said):
+        parse(words, MIXED)
+
+
+def test_parse_where_words_can_give_nothing():
+    with pytest.raises(Refused, match="such as nothing"):
+        parse(["6"], Schema((Picture("part", (1, 8, 8)),)))
 
 
 def half(mode):
@@ -156,6 +231,79 @@ def test_generate_writes_every_combination_with_its_names(run, tmp_path):
         assert held["images"].shape == (2, 5, 1, 8, 8) and held["digit"].tolist() == ["1", ""]
         asked = {"digit": ["1", None]}
         assert np.array_equal(held["images"], condvae.load(run).generate(asked, 5, seed=4))
+
+
+def test_numbers_are_asked_as_numbers_and_kept_as_numbers(fake, tmp_path):
+    target = str(tmp_path / "a.npz")
+    reply = studio.generate("r", ["age=20,?", "smiling=yes", "light=0.3:1"], 3, target, guidance=2.5)
+    ((asked, n, guidance),) = fake.asked
+    assert asked["smiling"] == ["yes", "yes"] and asked["light"] == [(0.3, 1.0)] * 2 and (n, guidance) == (3, 2.5)
+    with np.load(target, allow_pickle=False) as held:
+        assert held["age"].dtype == np.float64 and held["age"][0] == 20 and np.isnan(held["age"][1])
+        assert held["light"].tolist() == [[0.3, 1.0]] * 2 and held["smiling"].tolist() == ["yes", "yes"]
+    assert "20, yes, 0.3:1 and ?, yes, 0.3:1" in reply.lines[0]
+    studio.generate("r", ["age=20,40", "smiling=yes,no"], 2, str(tmp_path / "a.png"))
+    assert len(fake.asked[-1][0]["age"]) == 4
+
+
+def test_columns_are_kept_as_what_they_are():
+    kept = studio.texts({"d": ["3", None], "n": [1, np.nan], "v": np.ones((2, 1)), "w": np.ones((2, 2)), "u": [None]})
+    assert kept["d"].tolist() == ["3", ""] and kept["u"].tolist() == [""]
+    assert kept["n"].tolist()[0] == 1 and kept["n"].dtype == kept["v"].dtype == np.float64
+    assert kept["v"].shape == (2,) and kept["w"].shape == (2, 2)
+
+
+@pytest.fixture
+def mixed(monkeypatch):
+    """A collection of six pictures with ages, smiles and digits, as data of every request."""
+    x = np.random.default_rng(0).random((6, 8, 8)).astype(np.float32)
+    held = collect(x, {"digit": ["3", "6", "7"] * 2, "smiling": ["no", "yes", None] * 2}).train
+    part = Part(held.x, held.labels, {"age": np.asarray([[20.0], [np.nan], [60.0]] * 2)})
+    monkeypatch.setattr("condvae.datasets.load", lambda *_: Collection("toy", part))
+
+
+def test_requests_of_a_mixed_schema(fake, mixed, tmp_path):
+    target = str(tmp_path / "r.npz")
+    reply = studio.restyle("r", "toy", ["light=0:2"], [], target)
+    given, to = fake.asked[-1]
+    assert to == {"smiling": ["no", "yes"]} and given["light"] == [(0.0, 2.0)] * 6 and given["age"].shape == (6, 1)
+    assert "6 pictures under 2 labels" in reply.lines[0]
+    with np.load(target) as held:
+        assert held["age"].shape == (6,) and held["light"].shape == (6, 2) and held["to_smiling"].tolist()[1] == "yes"
+    assert "under 3 conditions" in studio.restyle("r", "toy", [], ["age=20,30,40"], target).lines[0]
+    studio.reconstruct("r", "toy", out=str(tmp_path / "r.png"))
+    studio.embed("r", "toy", out=str(tmp_path / "m.png"))
+    studio.embed("r", "toy", out=str(tmp_path / "m.csv"))
+    lines = (tmp_path / "m.csv").read_text().splitlines()
+    assert lines[0].startswith("row,age,smiling,light,digit,x,y") and lines[2].startswith("1,,yes,,6,")
+    assert lines[1].startswith("0,20,no,,3,")
+
+
+def test_a_run_of_numbers_alone(monkeypatch, mixed, tmp_path):
+    made = Fake(Schema((AGE,)))
+    monkeypatch.setattr(studio, "load", lambda path: made)
+    with pytest.raises(Refused, match=r"such as age=40\.2; this run has no label"):
+        studio.restyle("r", "toy", [], [], str(tmp_path / "r.png"))
+    studio.embed("r", "toy", out=str(tmp_path / "m.png"))
+    found = seen(cast(Run, made), "toy")
+    assert isinstance(found, Seen) and list(found.given) == ["age"] and np.isnan(found.given["age"][1])
+
+
+def test_classify_reads_the_only_label(monkeypatch, mixed):
+    made = Fake(Schema((AGE, SCHEMA.fields[0])))
+    monkeypatch.setattr(studio, "load", lambda path: made)
+    reply = studio.classify("r", "toy")
+    assert made.asked[0][0] == "digit" and list(made.asked[0][1]) == ["age"]
+    assert "2 of 6" in reply.lines[0] and reply.data["field"] == "digit"
+
+
+def test_one_field_of_a_kind_is_found_under_another_name():
+    held = collect(tiny(3)[0], {"label": ["3", "6", "7"]}).train
+    part = Part(held.x, held.labels, {"years": np.asarray([[1.0], [2.0], [3.0]])})
+    made = Fake(Schema((AGE, SCHEMA.fields[0])))
+    read, notes = part_of(Collection("toy", part, part), cast(Run, made))
+    assert list(read.labels) == ["digit"] and list(read.numbers) == ["age"]
+    assert notes == ("the labels 'label' of toy are read as 'digit'", "the numbers 'years' of toy are read as 'age'")
 
 
 def test_targets_are_refused_before_the_work(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any, Unpack
 import torch
 
 from condvae import datasets
+from condvae.columns import is_table, names_in
 from condvae.data import Collection, collect
 from condvae.errors import Refused
 from condvae.fitting import Fitting, resumed
@@ -23,6 +24,7 @@ from condvae.reporting import write_run_report
 from condvae.runs import Run
 from condvae.settings import Overrides, settings_of
 from condvae.storage import read_json
+from condvae.tables import table_collection
 from condvae.train import Step
 
 __all__ = ["complete", "fit", "prepare", "resume", "resuming", "stripped"]
@@ -41,14 +43,21 @@ def fit(
     progress: bool = True,
     name: str = "data",
     judge: Judge | None = None,
+    condition: Sequence[str] | str | None = None,
+    generate: Sequence[str] | str | None = None,
+    kinds: Mapping[str, str] | None = None,
     **settings: Unpack[Overrides],
 ) -> Run:
     """Train a model of x given c, and return it as a `Run`.
 
     Args:
         x: images [N, H, W], [N, C, H, W] or [N, H, W, C], C of 1 or 3; array, tensor, memory-mapped array or list;
-            uint8, or float in [0, 1]. Or a whole collection, as condvae.datasets.load gives it.
-        c: field name -> N labels (numbers or text; None or NaN = unknown); None trains the plain VAE.
+            uint8, or float in [0, 1]. Or a whole collection, as condvae.datasets.load gives it. Or a table: a data
+            frame, or a dict of columns.
+        c: field name -> N labels (numbers or text; None or NaN = unknown); None trains the plain VAE. Bools, or a dict
+            of columns, are attributes (yes or no); floats that are not whole are numbers, floats [N, D] vectors.
+        condition, generate: of a table, the columns that are asked for, and those that are generated (by default all
+            others). kinds: field or column -> "label", "attribute" or "number", where it is not as decided.
         recipe: the name of a recipe, whose model and settings are used; `settings` go before them.
         test: (x, c) of test images, for the report; nothing is chosen by them.
         out: folder of the run; None keeps it in memory. overwrite: use a folder that is not empty.
@@ -62,16 +71,49 @@ def fit(
         Refused: data or settings that cannot be used. Interrupted (a KeyboardInterrupt): Ctrl-C; a run with a folder
             is saved first. Diverged: a term of the loss became infinite.
     """
-    if isinstance(x, Collection):
+    if is_table(x):
+        collection = table_of(x, c, test, condition, generate, kinds, name)
+    elif condition is not None or generate is not None:
+        raise Refused("condition and generate name columns of a table, a data frame or a dict; x is none, so use c")
+    elif isinstance(x, Collection):
+        if kinds is not None:
+            raise Refused("kinds goes with raw data; x is a collection, so give kinds to condvae.datasets.load")
         collection = x
     elif test is not None and not (isinstance(test, tuple) and len(test) == 2):
         raise Refused(
             f"test must be a pair of images and labels, (x_test, {{'digit': y_test}}), got {type(test).__name__}"
         )
     else:
-        collection = collect(x, c, *(test or (None, None)), name=name)
+        reading = {"kinds": dict(kinds)} if kinds else {}
+        collection = replace(collect(x, c, *(test or (None, None)), name=name, kinds=kinds), reading=reading)
     fitting = prepare(collection, dict(settings), recipe, out, overwrite)
     return complete(fitting, fitting.steps(), progress, judge)
+
+
+def table_of(
+    x: Any,
+    c: Mapping[str, Any] | None,
+    test: Test | None,
+    condition: Sequence[str] | str | None,
+    generate: Sequence[str] | str | None,
+    kinds: Mapping[str, str] | None,
+    name: str,
+) -> Collection:
+    """The collection of a table in memory; Refused where arguments came that go with images."""
+    if c is not None or test is not None:
+        word = "c" if c is not None else "test"
+        raise Refused(
+            f"{word} goes with images, and x is a table; name the columns that are asked for with condition, and those "
+            "that are generated with generate"
+        )
+    if condition is None and generate is None:
+        raise Refused(
+            "of a table it must be said which columns are asked for (condition) or generated (generate); its columns "
+            f"are {names_in(list(map(str, x if isinstance(x, Mapping) else x.columns)))}"
+        )
+    made = table_collection(x, condition, generate, name, kinds=kinds)
+    reading = {"condition": condition, "generate": generate, "kinds": dict(kinds) if kinds else None}
+    return replace(made, reading={key: value for key, value in reading.items() if value is not None})
 
 
 def resume(
@@ -94,9 +136,20 @@ def resume(
     Raises:
         Refused: a folder that holds no checkpoint, other data than before, fewer epochs than are done.
     """
-    given = collect(x, c, *(test or (None, None))) if x is not None else None
-    fitting = resuming(run, given, epochs, data_dir)
+    fitting = resuming(run, given_again(run, x, c, test), epochs, data_dir)
     return complete(fitting, fitting.steps(), progress, judge)
+
+
+def given_again(run: str | PathLike[str], x: Any, c: Mapping[str, Any] | None, test: Test | None) -> Collection | None:
+    """The data of a run folder, given once more as they were given to `fit`; None where they are not given."""
+    if x is None or isinstance(x, Collection):
+        return x
+    facts = read_json(Path(run) / "run.json") if (Path(run) / "run.json").is_file() else {}
+    reading = dict((facts.get("data") or {}).get("reading") or {})
+    kinds = reading.get("kinds")
+    if is_table(x):
+        return table_of(x, c, test, reading.get("condition"), reading.get("generate"), kinds, "data")
+    return collect(x, c, *(test or (None, None)), kinds=kinds)
 
 
 def prepare(
@@ -138,17 +191,17 @@ def recorded_data(facts: Mapping[str, Any], data_dir: str | PathLike[str] | None
     """The data that a run's record names, read again; Refused where they were arrays in memory."""
     data = facts.get("data") or {}
     name, source = str(data.get("name")), str(data.get("source"))
-    if source.endswith(".npz"):
-        return datasets.load(source, data_dir)
+    if datasets.is_path(source):
+        return datasets.load(source, data_dir, **(data.get("reading") or {}))
     if name in (row.name for row in datasets.known(data_dir)) and source != "memory":
         return datasets.load(name, data_dir)
     raise Refused(f"the data of this run ({name!r}) were arrays in memory; give them, as x and c or as an npz file")
 
 
 def stripped(collection: Collection) -> Collection:
-    """The collection without its labels: for a plain VAE."""
-    test = collection.test and replace(collection.test, labels={})
-    return replace(collection, train=replace(collection.train, labels={}), test=test)
+    """The collection without what may be asked for: for a plain VAE."""
+    test = collection.test and replace(collection.test, labels={}, numbers={})
+    return replace(collection, train=replace(collection.train, labels={}, numbers={}), test=test)
 
 
 def complete(

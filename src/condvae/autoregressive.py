@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from condvae.errors import Refused
 from condvae.heads import Pixels
 from condvae.trace import Condition, Draw
 
@@ -46,6 +47,12 @@ class Autoregressive(Pixels):
         At temperature 0 the pixels before it are the more probable ones instead of drawn ones.
         """
         return self.head.paint(self.parameters, draw)[1]
+
+    def guided(self, other: Pixels, strength: float) -> Pixels:
+        """Refused but for strength 1: its logits depend on the pixels drawn before."""
+        if strength == 1:
+            return self
+        raise Refused("guidance must be 1 for an autoregressive likelihood, whose logits exist pixel by pixel only")
 
     def sample_pixels(self, draw: Draw) -> Tensor:
         """A draw of the binary pixels, [B, 1, H, W]."""

@@ -48,8 +48,9 @@ def generate(
     seed: int = 0,
     temperature: float = 1.0,
     prior: str | None = None,
+    guidance: float = 1.0,
 ) -> None:
-    """Draw pictures of what is asked, such as digit=6 or digit=6,7.
+    """Draw pictures of what is asked, such as digit=6 or digit=6,7, or age=20,40 smiling=yes.
 
     Args:
         run: a run folder.
@@ -59,11 +60,74 @@ def generate(
         npz: the arrays to write beside it.
         seed: picture i depends on (seed, i) alone.
         temperature: scales the noise; 0 = the mean.
-        prior: fitted (the density fitted to the latents) or model (the model's own).
+        prior: fitted (the density fitted to the latents: a mixture, or a flow) or model (the model's own).
+        guidance: above 1, what is asked is pressed further than it was learnt, for runs trained with blanks.
     """
     from condvae import studio
 
-    show(studio.generate(run, asked, n, out, npz, seed, temperature, prior))
+    show(studio.generate(run, asked, n, out, npz, seed, temperature, prior, guidance))
+
+
+@app.command
+def fill(
+    run: str,
+    image: str,
+    /,
+    *,
+    mask: str | None = None,
+    hole: str | None = None,
+    n: Annotated[int, Parameter(alias="-n")] = 5,
+    given: Words = None,
+    out: Out = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> None:
+    """Fill in what is hidden of a picture, several ways.
+
+    Without --mask and --hole the transparent parts of the picture are the hole.
+
+    Args:
+        run: a run folder, of a model that was trained to fill holes.
+        image: an image file.
+        mask: an image file: white is the hole.
+        hole: X,Y,W,H: a box in pixels of the model's pictures, X and Y from the top left corner.
+        n: completions.
+        given: what is known of the picture, FIELD=VALUE.
+        out: the picture to write, the original first; or the arrays (.npz).
+        seed: completion i depends on (seed, i) alone.
+        temperature: scales the noise; 0 = the mean.
+    """
+    from condvae import hands
+
+    show(hands.fill(run, image, mask, hole, n, out, given or (), seed, temperature))
+
+
+@app.command
+def write(
+    run: str,
+    text: str,
+    /,
+    *,
+    style: str | None = None,
+    given: Words = None,
+    out: Out = None,
+    seed: int = 0,
+    field: str | None = None,
+) -> None:
+    """Write a line of text in one handwriting, such as 31415.
+
+    Args:
+        run: a run folder whose labels are characters.
+        text: what to write; spaces are gaps.
+        style: an image file whose hand is taken; without it each seed is a hand.
+        given: what that image shows, FIELD=VALUE; else the model reads it.
+        out: the picture to write, or the arrays (.npz).
+        seed: the hand, where no image gives one.
+        field: the label that holds the characters, where there are several.
+    """
+    from condvae import hands
+
+    show(hands.write(run, text, style, given or (), out, seed, field))
 
 
 @app.command

@@ -15,11 +15,14 @@ import numpy as np
 import torch
 
 from condvae.errors import Refused, suggest
-from condvae.fields import Attribute, Field, Label, Number, Picture, listed, partial
+from condvae.fields import Attribute, Label, listed
+from condvae.numbers import Number
+from condvae.partials import Picture, partial
 from condvae.trace import Condition
 
 __all__ = ["Attribute", "Field", "Label", "Number", "Picture", "Schema", "listed", "partial"]
 
+Field = Label | Number | Picture
 KINDS = {kind.kind: kind for kind in (Label, Attribute, Number, Picture)}
 
 

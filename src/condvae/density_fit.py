@@ -1,27 +1,23 @@
-"""Fitting the density of each label's latents: a fine mixture of Gaussians that draws, a coarse one that keeps watch.
+"""Fitting densities of latents: a fine mixture of Gaussians that draws, a coarse one that keeps watch.
 
-See `densities` for what is fitted, and why.
+See `densities` for what is fitted, and why; `joint_fit` does the same for labels and numbers together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from condvae.conditions import Label
+from condvae.conditions import Label, Schema
 from condvae.densities import LabelMixture, pack
 from condvae.errors import Refused
-from condvae.gaussians import Common, Gaussians, expectation_maximisation
-
-# Each label has a fine mixture, which draws legible pictures near to the training rows, and beside it, with little
-# weight, a coarse one, which keeps unseen rows likely and says what is typical of the label.
-FINE = 5, 160, 0.02  # rows a component; components a label at most; rows a unit that the shared covariance counts for
-COARSE = 50, 20, 0.25  # the same of the coarse mixture,
-COARSE_WEIGHT = 0.02  # and its weight
+from condvae.gaussians import FINE, Common, Gaussians, expectation_maximisation, fine_and_coarse, samples
+from condvae.joint import JointMixture
+from condvae.joint_fit import fit_joint
+from condvae.trace import Condition
 
 
 def fit_density(
@@ -51,10 +47,7 @@ def fit_density(
 
     Refused for an unknown kind, or fewer than two rows.
     """
-    if kind not in ("auto", "gaussian", "mixture"):
-        raise Refused(f"kind may be 'auto', 'gaussian' or 'mixture'; got {kind!r}")
-    z = torch.as_tensor(z).detach().cpu().double()
-    z = z.transpose(0, 1) if z.ndim == 3 else z[:, None]  # [N, S, Z]
+    z = samples(z, kind)
     index = torch.zeros(len(z), dtype=torch.long) if index is None or field is None else torch.as_tensor(index).cpu()
     labels = len(field.values) if field is not None else 0
     known = index >= 0
@@ -91,18 +84,29 @@ def joined(fitted: Sequence[tuple[Gaussians, int]], labels: int, shares: Tensor,
     return density
 
 
-def fine_and_coarse(group: Tensor, most: int, common: Common, seed: int) -> tuple[Gaussians, int]:
-    """A label's mixture, the coarse components last, and how many those are; one Gaussian where rows are few."""
-    rows = len(group)
-    fine = min(most, rows // FINE[0])
-    if fine <= 1:
-        return expectation_maximisation(group, 1, common, seed), 0
-    narrow = expectation_maximisation(group, fine, common, seed)
-    count = max(1, min(COARSE[1], most, fine // 2, rows // COARSE[0]))
-    wide = expectation_maximisation(group, count, replace(common, weight=COARSE[2] * group.shape[-1]), seed)
-    parts = ((narrow, 1 - COARSE_WEIGHT), (wide, COARSE_WEIGHT))
-    return Gaussians(
-        torch.cat([share * mix.weight / mix.weight.sum() for mix, share in parts]),
-        torch.cat([mix.mean for mix, _ in parts]),
-        torch.cat([mix.covariance for mix, _ in parts]),
-    ), count
+def fit_for(
+    schema: Schema,
+    columns: Mapping[str, np.ndarray],
+    c: Condition,
+    z: Tensor | np.ndarray,
+    kind: str = "auto",
+    seed: int = 0,
+    components: int = FINE[1],
+) -> LabelMixture | JointMixture | None:
+    """The density that suits a schema, fitted: `LabelMixture` for no field or one label, else `JointMixture`.
+
+    columns: field name -> column of N rows, as `Schema.index` gives them; c: the same encoded; the other arguments as
+    in `fit_density`. None for a schema with a partial picture: what is seen of one says too much of z for a density of
+    labels and numbers, and the model's own prior reads it. Refused as in `fit_density`, and where rows do not match.
+    """
+    if schema.picture is not None:
+        return None
+    rows = np.shape(z)[-2]
+    if c.rows != rows:
+        raise Refused(f"c must hold one row for each of the {rows} rows of z; got {c.rows}")
+    if not schema.fields:
+        return fit_density(z, None, None, kind, seed, components)
+    field = schema.fields[0]
+    if len(schema.fields) == 1 and isinstance(field, Label):
+        return fit_density(z, columns[field.name], field, kind, seed, components)
+    return fit_joint(schema, columns, z, kind, seed, components)

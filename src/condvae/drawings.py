@@ -1,22 +1,23 @@
-"""Drawings of a model beside the real images whose labels they were asked with: obedience, diversity, distance."""
+"""Drawings of a model beside the real images whose fields they were asked with: obedience, diversity, distance."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from condvae.conditions import Label
+from condvae.conditions import Label, Picture
 from condvae.data import Part
 from condvae.distances import frechet_from_moments, moments, pairwise
 from condvae.evaluation import Diversity, Frechet, Obedience, Share, Spread
 from condvae.images import unit
-from condvae.judges import Judge, positions
+from condvae.judges import Judge, JudgeReading, positions
 from condvae.noise import seed_of
-from condvae.subject import Subject, chosen
-from condvae.tasks import generate
+from condvae.panel import Reader
+from condvae.subject import Subject, chosen, real_images
 
 ALIKE_OF = 200  # pictures of a label whose distances are taken
 REAL_DRAWS = 10
@@ -25,68 +26,85 @@ ENTRIES_AT_ONCE = 2**27  # pixels drawn at once: half a gigabyte
 
 @dataclass(frozen=True)
 class Drawn:
-    """Drawings, each beside a real image that shares its label.
+    """Drawings, each beside a real image with which it shares what is known of it.
 
-    label: positions of the labels [M]; all 0 where nothing is asked, None where the labels are unknown. few: the
-    rows, at most 200 a label, whose pictures are kept, drawn and real [len(few), C, H, W]. features, real_features
-    [M, 128] and read, the position of what the judge read [M]: None without a judge.
+    rows: the images [M]. label: positions of their first labels [M], -1 = unknown; all 0 where the model has no label,
+    None where all are unknown. few: the places among the rows, at most 200 a label, whose pictures are kept, drawn and
+    real [len(few), C, H, W]. features, real_features [M, 128]: None without a judge of the first label. read: field
+    name -> what its judge or regressor read, positions in its own values [M] or numbers [M, D].
     """
 
+    rows: np.ndarray
     label: np.ndarray | None
     few: np.ndarray
     pictures: np.ndarray
     real: np.ndarray
     features: np.ndarray | None
     real_features: np.ndarray | None
-    read: np.ndarray | None
+    read: dict[str, np.ndarray]
 
 
-def drawings(subject: Subject, target: Label | None, draws: int, prior: str | None, judge: Judge | None) -> Drawn:
-    """One drawing for each image, `draws` at most, with its labels; images of unknown label are passed over."""
+def drawings(
+    subject: Subject,
+    target: Label | None,
+    draws: int,
+    prior: str | None,
+    readers: Mapping[str, Reader],
+    judge: Judge | None,
+) -> Drawn:
+    """One drawing for each image, `draws` at most, of what is known of it; images of which nothing is are passed over.
+
+    judge: the one whose features are taken, the target's where there is a target.
+    """
     total = len(subject.images)
     labels = np.zeros(total, np.int64) if target is None else subject.given[target.name]
-    known = np.flatnonzero(labels >= 0)
+    known = np.flatnonzero(known_rows(subject))
     pool = known if len(known) else np.arange(total)
     rows = pool[chosen(len(pool), draws, subject.seed)]
     few = first_of_each(labels[rows], ALIKE_OF)
     at_once = max(1, ENTRIES_AT_ONCE // math.prod(subject.learned.shape))
-    pictures, features, read = [], [], []
+    pictures: list[np.ndarray] = []
+    features: list[np.ndarray] = []
+    read: dict[str, list[np.ndarray]] = {name: [] for name in readers}
     for start in range(0, len(rows), at_once):
         block = slice(start, start + at_once)
         made = draw_block(subject, rows[block], prior, seed_of(subject.seed, 13, start) if start else subject.seed)
         pictures.append(made[few[(few >= start) & (few < start + at_once)] - start])
-        if judge is not None:
-            reading = judge.read(made)
-            features.append(reading.features)
-            read.append(reading.index)
+        for name, reader in readers.items():
+            reading = reader.read(made)
+            read[name].append(reading.index if isinstance(reading, JudgeReading) else reading.numbers)
+            if reader is judge:
+                features.append(reading.features)
+        if judge is not None and judge not in readers.values():
+            features.append(judge.read(made).features)
         if subject.progress is not None:
             subject.progress("drawings", min(start + at_once, len(rows)), len(rows))
     return Drawn(
-        labels[rows] if len(known) else None,
+        rows,
+        labels[rows] if target is None or (labels[rows] >= 0).any() else None,
         few,
         np.concatenate(pictures),
         unit(subject.images[torch.from_numpy(rows[few])]).cpu().numpy(),
         np.concatenate(features) if features else None,
-        features_of(judge, subject, rows) if judge is not None else None,
-        np.concatenate(read) if read else None,
+        judge.read(real_images(subject, rows)).features if judge is not None else None,
+        {name: np.concatenate(parts) for name, parts in read.items()},
     )
 
 
+def known_rows(subject: Subject) -> np.ndarray:
+    """Which images have a known label or number, bool [N]; all of them where nothing can be known."""
+    fields = [field for field in subject.learned.schema.fields if not isinstance(field, Picture)]
+    if not fields:
+        return np.ones(len(subject.images), bool)
+    return np.asarray(np.any([~field.unknown(subject.given[field.name]) for field in fields], axis=0))
+
+
 def draw_block(subject: Subject, rows: np.ndarray, prior: str | None, seed: int) -> np.ndarray:
-    """A drawing for each of these images with the labels that are known of it, [B, C, H, W]."""
-    asked = {}
-    for field in subject.learned.schema.fields:
-        names = [*field.values, None]
-        asked[field.name] = [names[place] for place in subject.given[field.name][rows]]
+    """A drawing for each of these images of what is known of it, [B, C, H, W]."""
+    asked = subject.asked_of(rows, picture=not subject.blank_pictures)
     if not asked:
-        return generate(subject.learned, None, len(rows), seed, prior=prior)
-    return generate(subject.learned, asked, 1, seed, prior=prior)[:, 0]
-
-
-def features_of(judge: Judge, subject: Subject, rows: np.ndarray) -> np.ndarray:
-    """The judge's features of these real images."""
-    everything = len(rows) == len(subject.images)
-    return judge.read(subject.images if everything else unit(subject.images[torch.from_numpy(rows)])).features
+        return subject.drawn({}, len(rows), seed, prior)
+    return subject.drawn(asked, 1, seed, prior)[:, 0]
 
 
 def first_of_each(labels: np.ndarray, most: int) -> np.ndarray:
@@ -95,21 +113,24 @@ def first_of_each(labels: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.concatenate(kept))
 
 
-def obeyed(drawn: Drawn, target: Label, judge: Judge | None) -> Obedience | None:
-    """Asked label = label read, overall and for each label."""
-    if judge is None or drawn.read is None or drawn.label is None:
+def obeyed(subject: Subject, drawn: Drawn, field: Label, judge: Judge) -> Obedience | None:
+    """Asked label = label read, overall and for each label; None where no drawing was asked for one."""
+    told = subject.given[field.name][drawn.rows]
+    known = ~field.unknown(told)
+    if not known.any():
         return None
     places = {value: place for place, value in enumerate(judge.values)}
-    asked = np.asarray([places[value] for value in target.values])[drawn.label]
-    right = asked == drawn.read
+    told, read = told[known], drawn.read[field.name][known]
+    asked = np.asarray([places[value] for value in field.values])[told]
+    right = asked == read
     per_label = {}
-    for place, value in enumerate(target.values):
-        of_label = drawn.label == place
+    for place, value in enumerate(field.values):
+        of_label = told == place
         if of_label.any():
             per_label[value] = Share(right=int(right[of_label].sum()), of=int(of_label.sum()))
-    counts = [np.bincount(which, minlength=len(judge.values)) / len(which) for which in (asked, drawn.read)]
+    counts = [np.bincount(which, minlength=len(judge.values)) / len(which) for which in (asked, read)]
     return Obedience(
-        field=target.name,
+        field=field.name,
         overall=Share(right=int(right.sum()), of=len(right)),
         per_label=per_label,
         chance=float(counts[0] @ counts[1]),
@@ -122,8 +143,9 @@ def varied(drawn: Drawn) -> Diversity | None:
     """Mean distance of two pictures of a label, drawn and real, the labels weighted by their frequencies."""
     if drawn.label is None:
         return None
-    groups = [np.flatnonzero(drawn.label[drawn.few] == label) for label in np.unique(drawn.label)]
-    weights = np.asarray([(drawn.label == label).mean() for label in np.unique(drawn.label)])
+    labels = np.unique(drawn.label[drawn.label >= 0])
+    groups = [np.flatnonzero(drawn.label[drawn.few] == label) for label in labels]
+    weights = np.asarray([(drawn.label == label).mean() for label in labels])
     some = [place for place, group in enumerate(groups) if len(group) > 1]
     if not some:
         return None
@@ -170,8 +192,10 @@ def real_draws(drawn: Drawn, real_train: Part, target: Label | None, seed: int) 
     pools = [(np.arange(len(real_train)), len(drawn.features))]
     if target is not None and drawn.label is not None and target.name in real_train.labels:
         labels = positions(real_train, target)
-        counts = np.bincount(drawn.label, minlength=len(target.values))
+        counts = np.bincount(drawn.label[drawn.label >= 0], minlength=len(target.values))
         by_label = [(np.flatnonzero(labels == place), int(count)) for place, count in enumerate(counts) if count]
+        if (drawn.label < 0).any():  # drawings whose label was left open take their like from all images
+            by_label.append((np.arange(len(real_train)), int((drawn.label < 0).sum())))
         pools = by_label if all(len(pool) for pool, _ in by_label) else pools
     return np.stack(
         [

@@ -1,135 +1,41 @@
-"""What an evaluation finds: typed numbers, each with its uncertainty and protocol, as a table and in sentences."""
+"""What an evaluation finds: all measures together, as a table and in sentences."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import Field
 
-from condvae.distances import wilson
+from condvae.findings import (
+    Completion,
+    Decibels,
+    Diversity,
+    Estimate,
+    Finding,
+    Frechet,
+    Likelihood,
+    Numbers,
+    Obedience,
+    Read,
+    Share,
+    Spread,
+    beyond,
+)
 
-__all__ = ["Diversity", "Estimate", "Evaluation", "Frechet", "Likelihood", "Obedience", "Share", "Spread"]
-
-
-class Finding(BaseModel):
-    """Abstract: immutable; a dump can be read again, for what is computed is passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
-
-
-class Estimate(Finding):
-    """A mean over images."""
-
-    mean: float
-    """The mean, in nats where nothing else is said."""
-    standard_error: float | None
-    """Standard error of the mean; None for a single image."""
-    images: int
-    """How many images it is the mean of."""
-
-    def text(self) -> str:
-        error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
-        return f"{self.mean:.2f}{error} nats"
-
-
-class Likelihood(Estimate):
-    """-log p(x | c) by importance sampling: an upper bound that falls with k."""
-
-    k: int
-    """Importance samples an image."""
-    effective_mean: float
-    """Mean effective number of the k samples, in [1, k]."""
-    effective_least: float
-    """Least effective number over the images."""
-
-
-class Share(Finding):
-    """A share of trials with its 95 % Wilson interval."""
-
-    right: int
-    """Trials that succeeded."""
-    of: int = Field(ge=1)
-    """All trials."""
-
-    @computed_field
-    @property
-    def share(self) -> float:
-        """right / of, in [0, 1]."""
-        return self.right / self.of
-
-    @computed_field
-    @property
-    def low(self) -> float:
-        """Lower end of the interval."""
-        return wilson(self.right, self.of)[0]
-
-    @computed_field
-    @property
-    def high(self) -> float:
-        """Upper end of the interval."""
-        return wilson(self.right, self.of)[1]
-
-    def text(self) -> str:
-        return f"{100 * self.share:.2f} % [{100 * self.low:.2f}, {100 * self.high:.2f}]"
-
-
-class Obedience(Finding):
-    """How often an independent judge reads the label that was asked for."""
-
-    field: str
-    """The field asked for."""
-    overall: Share
-    """Over all drawings, labels at the frequencies of the evaluated images."""
-    per_label: dict[str, Share]
-    """For each label asked for."""
-    chance: float
-    """The share that would agree if drawings and requests were unrelated: sum of asked share times read share."""
-    judge_accuracy: float | None
-    """Share of real, unseen images that the judge itself reads rightly; None where not known."""
-    judge: str
-    """The judge in a sentence."""
-
-    @property
-    def agreement(self) -> float:
-        """Agreement beyond chance, 0 = none, 1 = perfect (Cohen, "A Coefficient of Agreement", 1960)."""
-        return beyond(self.overall.share, self.chance)
-
-
-class Spread(Finding):
-    """Mean distance of two pictures of one label."""
-
-    drawn: float
-    """Among drawings."""
-    real: float
-    """Among real images, equally many of each label."""
-
-    @computed_field
-    @property
-    def ratio(self) -> float | None:
-        """drawn / real: 0 = all alike, 1 = as varied as real images; None where real images are all alike."""
-        return self.drawn / self.real if self.real > 0 else None
-
-
-class Diversity(Finding):
-    """How much the pictures of one label differ, beside real ones."""
-
-    pixels: Spread
-    """Euclidean distance of pixels."""
-    features: Spread | None
-    """Euclidean distance in the judge's features."""
-
-
-class Frechet(Finding):
-    """Frechet distance in the features of the judge: comparable under one judge and one reference only."""
-
-    distance: float
-    """Drawings against the evaluated images."""
-    drawings: int
-    """How many drawings, one for each evaluated image, which it shares its label with."""
-    real_mean: float | None
-    """Real training images in the drawings' place, mean over the draws; None where none were given."""
-    real_spread: float | None
-    """Standard deviation over those draws."""
-    real_draws: int
-    """How many draws of real training images."""
+__all__ = [
+    "Completion",
+    "Decibels",
+    "Diversity",
+    "Estimate",
+    "Evaluation",
+    "Finding",
+    "Frechet",
+    "Likelihood",
+    "Numbers",
+    "Obedience",
+    "Read",
+    "Share",
+    "Spread",
+    "beyond",
+]
 
 
 class Evaluation(Finding):
@@ -138,9 +44,9 @@ class Evaluation(Finding):
     protocol: str
     """What the likelihoods are of; numbers of different protocols are not comparable."""
     prior: str
-    """"fitted" or "model": the one prior behind bound, likelihood and drawings."""
+    """"fitted", "flow" or "model": the one prior behind bound, likelihood and drawings."""
     unknown: str
-    """How unknown labels were treated."""
+    """How what was not given of the images was treated, field by field."""
     images: int
     """How many images were evaluated."""
     seed: int
@@ -159,13 +65,21 @@ class Evaluation(Finding):
     """Units whose posterior mean varies over the images of a condition by a variance above 0.01 (Burda, Grosse,
     Salakhutdinov, "Importance Weighted Autoencoders", 2016; counted there over all images)."""
     label_gain: Estimate | None
-    """Nats that the bound loses under a wrong label with the same noise; near 0 = the condition is ignored."""
+    """Nats that the bound loses under a wrong first label with the same noise; near 0 = the condition is ignored."""
     classification: Share | None
-    """Labels read rightly by Bayes' rule on the bound, on images drawn at random."""
+    """First labels read rightly by Bayes' rule on the bound, on images drawn at random."""
     obedience: Obedience | None
-    """Asked label = label read by the judge; None without a judge or a label."""
+    """Asked label = label read by the judge, of the first label; None without a judge or a label."""
+    obediences: dict[str, Obedience] = Field(default_factory=dict)
+    """The same of every label and attribute that a judge reads, the first among them."""
+    numbers: dict[str, Numbers] = Field(default_factory=dict)
+    """Of every number that a regressor reads."""
+    completion: Completion | None = None
+    """What is made of the hidden parts of real images; None for a model that fills no holes."""
+    unmeasured: dict[str, str] = Field(default_factory=dict)
+    """Fields whose obedience was not measured, and why, as half a sentence."""
     diversity: Diversity | None
-    """Differences among the drawings of one label; None where no label has two images."""
+    """Differences among the drawings of one (first) label; None where no label has two images."""
     frechet: Frechet | None
     """None without a judge."""
     words: list[str]
@@ -196,19 +110,26 @@ class Evaluation(Finding):
             )
         return rows + self._drawings()
 
+    def _read(self) -> dict[str, Obedience]:
+        """The obedience of every label, the first one first."""
+        first = {self.obedience.field: self.obedience} if self.obedience is not None else {}
+        return first | self.obediences
+
     def _drawings(self) -> list[tuple[str, str, str]]:
         rows: list[tuple[str, str, str]] = []
-        if self.obedience is not None:
-            told = self.obedience.judge_accuracy
-            beside = "not known" if told is None else f"{100 * told:.2f} %"
-            rows.append(("asked label = label read", self.obedience.overall.text(), f"judge on real images {beside}"))
-            for name, share in self.obedience.per_label.items():
-                rows.append((f"  asked for {name}", share.text(), f"{share.of:,} drawings"))
+        read = self._read()
+        for name, found in read.items():
+            rows += obedience_rows(found, "label" if len(read) == 1 and not self.numbers else name)
+        for name, numbers in self.numbers.items():
+            rows += number_rows(name, numbers)
+        if self.completion is not None:
+            rows += completion_rows(self.completion)
         if self.diversity is not None:
+            of = "of two pictures" if self.label_gain is None and self.obedience is None else "within a label"
             for name, spread in (("pixels", self.diversity.pixels), ("features", self.diversity.features)):
                 if spread is not None:
                     value = f"{spread.drawn:.2f}"
-                    rows.append((f"distance within a label, {name}", value, f"real images {spread.real:.2f}"))
+                    rows.append((f"distance {of}, {name}", value, f"real images {spread.real:.2f}"))
         if self.frechet is not None:
             near = self.frechet
             beside = f"{near.drawings:,} drawings"
@@ -222,19 +143,58 @@ class Evaluation(Finding):
         """The verdicts, then how the numbers were come by."""
         how = [
             f"Likelihood: {self.protocol}.",
-            f"Prior of bound, likelihood and drawings: {self.prior}; unknown labels: {self.unknown}.",
+            f"Prior of bound, likelihood and drawings: {self.prior}; what was not given: {self.unknown}.",
         ]
         if self.likelihood.images < self.images:
             how.append(
                 f"The importance-weighted likelihood is of {self.likelihood.images:,} of {self.images:,} images drawn "
                 "at random; limit=0 takes all."
             )
-        if self.obedience is not None:
-            judge = self.obedience.judge
-            how.append(f"{judge[0].upper()}{judge[1:]}.")
+        cards = [found.judge for found in self._read().values()]
+        if len(cards) > 1:
+            cards = [found.judge.replace("judge", f"judge of {name}", 1) for name, found in self._read().items()]
+        how += [f"{card[0].upper()}{card[1:]}." for card in [*cards, *(one.regressor for one in self.numbers.values())]]
+        how += [f"Whether {name} is obeyed was not measured: {why}." for name, why in self.unmeasured.items()]
         return [*self.words, *how]
 
 
-def beyond(share: float, chance: float) -> float:
-    """A share of agreement as a share of what chance leaves: 0 = chance, 1 = perfect."""
-    return (share - chance) / (1 - chance) if chance < 1 else 0.0
+def obedience_rows(found: Obedience, name: str) -> list[tuple[str, str, str]]:
+    """Rows of a table: one label's obedience, and that of each of its values."""
+    told = "not known" if found.judge_accuracy is None else f"{100 * found.judge_accuracy:.2f} %"
+    rows = [(f"asked {name} = {name} read", found.overall.text(), f"judge on real images {told}")]
+    asked = "asked for" if name == "label" else f"asked for {name}"
+    rows += [(f"  {asked} {value}", share.text(), f"{share.of:,} drawings") for value, share in found.per_label.items()]
+    return rows
+
+
+def number_rows(name: str, found: Numbers) -> list[tuple[str, str, str]]:
+    """Rows of a table: how far each number that is read lies from the one asked for."""
+    rows: list[tuple[str, str, str]] = []
+    for place, one in enumerate(found.entries):
+        what = name if len(found.entries) == 1 else f"{name}[{place}]"
+        beside = f"{one.real_mean:.3g} on the real images, {one.unheeded:.3g} if nothing were heeded"
+        rows.append((f"asked {what} to {what} read, apart", one.text(), f"{beside}; {one.drawings:,} drawings"))
+        rows.append(("  root mean square", f"{one.square:.3g}", f"{one.real_square:.3g} on the real images"))
+        if one.correlation is not None:
+            rows.append(("  correlation", f"{one.correlation:.3f}", ""))
+        if one.skill is not None and one.real_skill is not None:
+            told = f"{one.real_skill:.3f} on the real images; 1 = perfect, 0 = none"
+            rows.append(("  skill", f"{one.skill:.3f}", told))
+    return rows
+
+
+def completion_rows(found: Completion) -> list[tuple[str, str, str]]:
+    """Rows of a table: what is made of the hidden parts of images."""
+    of = f"{found.images:,} images, {100 * found.hidden:.0f} % hidden"
+    rows: list[tuple[str, str, str]] = []
+    if found.kept is not None:
+        rows.append(("seen values kept exactly", f"{100 * found.kept.share:.4g} %", of))
+    if found.psnr is not None and found.plain_psnr is not None:
+        beside = f"mean of {found.times} completions; the mean image {found.plain_psnr.mean:.2f} dB"
+        rows.append(("hidden pixels, PSNR", found.psnr.text(), beside))
+    real = "" if found.real is None else f"the real images whole {100 * found.real.share:.2f} %"
+    if found.asked is not None:
+        rows.append(("completed, asked label = label read", found.asked.text(), real))
+    if found.unasked is not None:
+        rows.append(("completed without a label, own label read", found.unasked.text(), real))
+    return rows

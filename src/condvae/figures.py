@@ -25,9 +25,11 @@ WIDTH = 6.4  # inches: as wide as text of this size stays readable on a phone
 DPI = 150
 
 
-def figure(panels: int, title: str = "", size: tuple[float, float] | None = None) -> tuple[Figure, list[Axes]]:
-    """A figure with this many panels, two in a row, in the house's style, and its axes in reading order."""
-    columns = min(2, panels)
+def figure(
+    panels: int, title: str = "", size: tuple[float, float] | None = None, columns: int = 2
+) -> tuple[Figure, list[Axes]]:
+    """A figure with this many panels, two or `columns` in a row, in the house's style; its axes in reading order."""
+    columns = min(columns, panels)
     rows = ceil(panels / columns)
     drawing = Figure(
         size or (WIDTH, (3.4 if panels == 1 else 2.8) * rows), DPI, facecolor="white", layout="constrained"

@@ -7,10 +7,10 @@ the moment with `Fitting.run()`. An interrupted training is saved by `Fitting.sa
 from __future__ import annotations
 
 import json
-import math
 import platform
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,37 +18,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from condvae.checkpoints import restore, store
-from condvae.conditions import Label, Schema
-from condvae.data import Collection, Part, choose_likelihood, describe, hold_out
-from condvae.density_fit import fit_density
+from condvae.data import Collection, Part, describe
 from condvae.errors import Refused
-from condvae.models.build import LATENTS, build, centre
-from condvae.nets import evaluating
-from condvae.noise import RowNoise, seed_of
-from condvae.objectives import distortion, rate
+from condvae.latents import bound, fit_mixture, flow_of
+from condvae.models.build import build, centre
+from condvae.preparing import conditions, hidings, learn_schema, make_batches, mean_pixel, resolve, split, uneven
 from condvae.runs import Run, read_history
 from condvae.settings import Settings
 from condvae.sources import KNOWN
 from condvae.storage import read_json
-from condvae.tasks import observe
-from condvae.trace import Condition, Draw
-from condvae.train import Batches, Step, Training, as_float, train
+from condvae.trace import Condition
+from condvae.train import Step, Training, train
 
 OURS = (
     "run.json",
     "model.safetensors",
     "density.safetensors",
+    "flow.safetensors",
     "checkpoint.safetensors",
     "history.jsonl",
     "report.html",
 )
 SAVE_EVERY = 20.0  # seconds between checkpoints at the ends of epochs
-ROWS = 1000  # rows of one pass when no gradient is needed
-DENSITY_ROWS = 60_000  # rows whose latents a density is fitted to
-SAMPLES = 40_000  # posterior samples that it is fitted to where rows are fewer: up to five of each
 
 
 class Fitting:
@@ -72,22 +66,29 @@ class Fitting:
         self.recipe = recipe
         self.watch_test = watch_test
         self.kept, self.held = split(collection.train, settings)
-        self.settings, why = resolve(settings, self.kept)
+        self.outputs = collection.outputs
+        self.settings, why = resolve(settings, self.kept, self.outputs)
         self.shape = collection.train.x.shape[1:]
-        self.schema = Schema(tuple(Label.learn(name, labels) for name, labels in self.kept.labels.items()))
-        self.lines = describe(self.kept, collection.test, self.settings.likelihood, why, collection.notes)
+        self.schema = learn_schema(self.kept, self.settings, self.shape)
+        likelihood = self.settings.likelihood
+        self.lines = describe(self.kept, collection.test, likelihood, why, collection.notes, self.outputs)
+        groups, said = uneven(self.kept, self.schema, self.settings)
+        hiding, more = hidings(self.schema, self.settings)
+        self.lines += said + more
         if self.out is not None:
             claim(self.out, overwrite)
-        model = build(self.settings, self.schema, self.shape)
-        centre(model, mean_pixel(self.kept), self.settings.likelihood)
-        self.training = Training(model, self.settings)
-        self.batches = make_batches(self.kept, self.schema, self.settings, self.training)
+        model = build(self.settings, self.schema, self.shape, self.outputs)
+        if self.outputs is None:
+            centre(model, mean_pixel(self.kept), self.settings.likelihood)
+        self.training = Training(model, self.settings, hiding)
+        self.batches = replace(make_batches(self.kept, self.schema, self.settings, self.training), groups=groups)
         self.history: list[dict[str, Any]] = []
         self.tally = Tally({})
         self.seconds = 0.0  # of training alone, on the clock
         self.cpu_seconds = 0.0  # and summed over the processor's cores: what a busy machine does not stretch
         self.watched = self._watched()
-        self.density = None
+        self.density: nn.Module | None = None
+        self.flow: nn.Module | None = None
 
     def _watched(self) -> dict[str, tuple[Part, Condition]]:
         parts = {"validation": self.held, "test": self.collection.test if self.watch_test else None}
@@ -130,6 +131,8 @@ class Fitting:
             self.history,
             self.facts("complete" if self.density is not None else "training"),
             self.out,
+            self.outputs,
+            self.flow,
         )
 
     def facts(self, status: str) -> dict[str, Any]:
@@ -158,7 +161,7 @@ class Fitting:
     def finish(self) -> Run:
         """Fit the density to the latents, save, and return the run."""
         if self.settings.density != "none" and self.training.step > 0:
-            self.density = self.fit_density()
+            self.density, self.flow = self.fit_densities()
         run = self.run()
         run.facts["status"] = "complete"
         run.collection = self.collection
@@ -166,21 +169,18 @@ class Fitting:
             self.save("complete")
         return run
 
-    def fit_density(self):
-        """The density fitted to posterior samples of the training rows whose labels are known."""
-        field = self.schema.fields[0] if len(self.schema.fields) == 1 else None
-        part = self.kept
-        if len(part) > DENSITY_ROWS:
-            rows = np.sort(
-                np.random.Generator(np.random.PCG64(self.settings.seed)).permutation(len(part))[:DENSITY_ROWS]
-            )
-            part = part.take(torch.from_numpy(rows))
-        c, draws = conditions(self.schema, part), min(5, max(1, SAMPLES // len(part)))
-        model = self.training.trained()
-        z = np.stack([posterior_samples(model, part, c, self.settings, draw) for draw in range(draws)])
-        index = field.index(part.labels[field.name]) if field is not None else None
-        s = self.settings
-        return fit_density(z, index, field, s.density, s.seed, s.density_components)
+    def fit_densities(self) -> tuple[nn.Module | None, nn.Module | None]:
+        """(the mixture, the flow) fitted to posterior samples of the training rows; None where there is none.
+
+        Where partial pictures are asked for, the model's own prior, which reads them, stays; a flow may follow it.
+        """
+        s, model = self.settings, self.training.trained()
+        mixture = flow = None
+        if self.schema.picture is None:
+            mixture = fit_mixture(model, self.kept, self.schema, s)
+        if s.density == "flow":
+            flow = flow_of(model, self.kept, self.schema, s)
+        return mixture, flow
 
 
 class Tally:
@@ -212,93 +212,6 @@ class Tally:
         self.sums.clear()
 
 
-def split(part: Part, settings: Settings) -> tuple[Part, Part | None]:
-    """(rows to learn from, rows held out for the validation bound), stratified by the first field."""
-    count = round(settings.hold_out * len(part)) if settings.hold_out < 1 else int(settings.hold_out)
-    if count == 0:
-        return part, None
-    if count >= len(part):
-        raise Refused(f"hold_out must leave rows to learn from; got {count} of {len(part)} rows")
-    first = next(iter(part.labels.values()), None)
-    kept, held = hold_out(len(part), first, count, 0)
-    return part.take(kept), part.take(held)
-
-
-def resolve(settings: Settings, part: Part) -> tuple[Settings, str]:
-    """(settings with what depends on the data filled in, why the likelihood was chosen)."""
-    likelihood, why = choose_likelihood(part.x)
-    if settings.likelihood != "auto":
-        likelihood, why = (
-            settings.likelihood,
-            "you asked for it" if settings.likelihood != likelihood else why,
-        )
-    batch = settings.batch or min(128, max(16, 2 ** round(math.log2(max(1, len(part) / 550)))))
-    z = settings.z or LATENTS
-    if settings.binarise != "grey" and likelihood not in ("bernoulli", "autoregressive"):
-        raise Refused(
-            f"binarise={settings.binarise!r} needs a likelihood of binary pixels, got {likelihood!r}; use 'grey'"
-        )
-    return settings.model_copy(update={"likelihood": likelihood, "batch": min(batch, len(part)), "z": z}), why
-
-
-def mean_pixel(part: Part) -> float:
-    """The mean of up to 2,000 pictures, evenly spread, in [0, 1]."""
-    return float(as_float(part.x[slice(None, None, max(1, len(part) // 2000))]).mean())
-
-
-def conditions(schema: Schema, part: Part) -> Condition:
-    """The part's labels as a condition; a label that training never saw is unknown."""
-    known = {field.name: set(field.values) for field in schema.fields}
-    names = {
-        name: [v if v in known[name] else None for v in part.labels.get(name, [None] * len(part))] for name in known
-    }
-    return schema.encode(schema.index(names, len(part)), len(part))
-
-
-def make_batches(part: Part, schema: Schema, settings: Settings, training: Training) -> Batches:
-    """The training rows, on the training device where they are in memory."""
-    c = conditions(schema, part).to(training.device)
-    memory = part.x.memory
-    rank, world = training.fabric.global_rank, training.fabric.world_size
-    assert settings.batch is not None
-    if memory is None:
-        return Batches(lambda index: part.x[index].to(training.device), c, settings.batch, settings.seed, rank, world)
-    x = memory
-    if settings.binarise == "static":
-        x = (
-            observe(as_float(memory), "static", RowNoise(seed_of(settings.seed, 3), np.arange(len(part)))) * 255
-        ).byte()
-    x = x.to(training.device)
-    return Batches(lambda index: x[index], c, settings.batch, settings.seed, rank, world)
-
-
-def passes(model: Any, part: Part, c: Condition, settings: Settings, seed: int) -> Iterator[tuple[Any, Tensor]]:
-    """The posterior passes over a part in chunks: (trace, x as the model saw it), with noise of the row alone."""
-    device = next(model.parameters()).device
-    with evaluating(model):
-        for start in range(0, len(part), ROWS):
-            rows = np.arange(start, min(start + ROWS, len(part)))
-            noise = RowNoise(seed, rows, device)
-            x = observe(as_float(part.x[slice(start, start + ROWS)]).to(device), settings.binarise, noise)
-            yield model(c[slice(start, start + ROWS)].to(device), x, draw=Draw(noise)), x
-
-
-def bound(model: Any, part: Part, c: Condition, settings: Settings) -> dict[str, float]:
-    """The unweighted bound of a part, one sample a row: means in nats."""
-    errors, rates = [], []
-    for trace, x in passes(model, part, c, settings, seed=seed_of(settings.seed, 5)):
-        errors.append(distortion(trace, x).mean(0))
-        rates.append(rate(trace).mean(0))
-    error, divergence = float(torch.cat(errors).double().mean()), float(torch.cat(rates).double().mean())
-    return {"loss": error + divergence, "reconstruction": error, "rate": divergence}
-
-
-def posterior_samples(model: Any, part: Part, c: Condition, settings: Settings, number: int = 0) -> np.ndarray:
-    """Posterior sample `number` of each row, all latents side by side, float32 [N, Z]."""
-    traces = passes(model, part, c, settings, seed=seed_of(settings.seed, 7, number))
-    return np.concatenate([torch.cat([z.flatten(1) for z in trace.z], 1).cpu().numpy() for trace, _ in traces])
-
-
 def data_facts(collection: Collection, kept: Part, held: Part | None) -> dict[str, Any]:
     """What run.json tells of the data, with a fingerprint by which a resumed training knows them again."""
     return {
@@ -308,6 +221,7 @@ def data_facts(collection: Collection, kept: Part, held: Part | None) -> dict[st
         "held_out": 0 if held is None else len(held),
         "test_rows": 0 if collection.test is None else len(collection.test),
         "fingerprint": fingerprint(collection.train),
+        **({"reading": dict(collection.reading)} if collection.reading else {}),
     }
 
 
@@ -316,6 +230,8 @@ def fingerprint(part: Part) -> str:
     import hashlib
 
     digest = hashlib.sha256(json.dumps([part.x.shape, {k: list(v) for k, v in part.labels.items()}]).encode())
+    for name, values in part.numbers.items():
+        digest.update(name.encode() + np.ascontiguousarray(values, "<f8").tobytes())
     step = max(1, len(part) // 512)
     digest.update(part.x[slice(0, None, step)].contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -1,8 +1,9 @@
-"""The pictures of any run: samples per label, one asked label, reconstructions, curves, the map of its latents."""
+"""The pictures of any run: samples of what is asked, holes filled, reconstructions, curves, the map of its latents."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ from condvae import maps, pictures, plots
 from condvae.conditions import Schema
 from condvae.data import Part, unit
 from condvae.errors import Refused
+from condvae.field_pictures import HOLES, completions, effects, first_request, samples, shown_values
 from condvae.tasks import Learned, embed, generate, manifold, reconstruct
 
-__all__ = ["gallery", "known_labels", "plane", "shown_values", "tiles"]
+__all__ = ["first_request", "gallery", "known_labels", "plane", "shown_values", "tiles"]
 
-ROWS = 12  # labels of the grid of samples, at most
-SAMPLES = 10  # pictures a label
-ASKED = 64  # pictures of the one label that is asked for
+ASKED = 64  # pictures of the one request
 RESTORED = 24  # pictures reconstructed
 MAPPED = 2_000  # points of the latent map
+BINS = 5  # of a number that colours a map
 LINE = 16  # pictures in a line of a grid
 TSNE_MOST = 5_000  # points; t-SNE of 500 takes 4 s
 
@@ -35,42 +36,48 @@ def gallery(
 ) -> dict[str, Image]:
     """The pictures of a run, by name.
 
-    "asked": 64 pictures of one label; "samples": a row a label; "reconstructions": real pictures above what the model
-    makes of them; "latents": posterior samples, coloured by label (two latents as they are, more by PCA); "one-label":
-    all labels beside one, for two latents; "manifold" for one or two; "curves": the loss and its terms.
+    "asked": 64 pictures of one request; "samples": a row a value of the first label, or of a number; "effects": a row a
+    value of each further field; "completions": holes of real pictures filled, of a model that fills them;
+    "reconstructions": real pictures above what the model makes of them; "latents": posterior samples, coloured by label
+    (two latents as they are, more by PCA); "one-label": all labels beside one, for two latents; "manifold" for one or
+    two; "curves": the loss and its terms. Of a model of a table's rows: "latents" and "curves".
 
     Args:
-        part: real pictures and labels to reconstruct and map, the test part where there is one.
-        history: one row an epoch. asked: what the grid of one label shows; by default "6", or the first value.
+        part: real pictures and what is known of them to reconstruct and map, the test part where there is one.
+        history: one row an epoch. asked: what the grid of one request shows; by default `first_request`.
     """
-    schema = learned.schema
-    asked = asked if asked is not None else first_request(schema)
-    drawn = {"asked": tiles(generate(learned, asked, ASKED, seed)[None], None), "samples": samples(learned, seed)}
-    drawn["reconstructions"] = reconstructions(learned, part)
-    drawn |= latent_pictures(learned, part, asked, seed)
+    asked = asked if asked is not None else first_request(learned.schema)
+    drawn: dict[str, Image] = {}
+    known = answerable(learned.schema, part)
+    if learned.outputs is None:
+        drawn["asked"] = tiles(generate(learned, asked, ASKED, seed)[None], None)
+        drawn["samples"] = samples(learned, seed)
+        first = learned.schema.labels[0].name if learned.schema.labels else None
+        further = {
+            "effects": effects(learned, seed),
+            "completions": completions(learned, part, spread_rows(part, first, len(HOLES)), seed),
+            "reconstructions": reconstructions(learned, known) if len(known) else None,
+        }
+        drawn |= {name: image for name, image in further.items() if image is not None}
+    if len(known):
+        drawn |= latent_pictures(learned, known, asked, seed)
     if history:
         drawn["curves"] = curves(history)
     return drawn
 
 
-def first_request(schema: Schema) -> dict[str, Any]:
-    """What a picture of one label shows: "6" where there is one, else each field's first value."""
-    return {field.name: "6" if "6" in field.values else field.values[0] for field in schema.fields}
+def known_labels(schema: Schema, part: Part) -> dict[str, Any]:
+    """The part's labels and numbers, field by field; a label that the model never saw is unknown (None)."""
+    return schema.told(part.labels, part.numbers, len(part))
 
 
-def shown_values(values: Sequence[str], most: int = ROWS) -> list[str]:
-    """The values, or `most` of them, evenly spread."""
-    places = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
-    return [str(values[int(place)]) for place in places]
-
-
-def known_labels(schema: Schema, part: Part) -> dict[str, list[str | None]]:
-    """The part's labels, field by field; what the model never saw is unknown (None)."""
-    return {
-        field.name: [name if name in set(field.values) else None for name in part.labels.get(field.name, ())]
-        or [None] * len(part)
-        for field in schema.fields
-    }
+def answerable(schema: Schema, part: Part) -> Part:
+    """The rows of which all numbers are known that the model must be told: a label it can read, a number it cannot."""
+    columns = known_labels(schema, part)
+    firm = [field.unknown(columns[field.name]) for field in schema.numbers if not field.optional]
+    if not firm or not np.any(firm):
+        return part
+    return part.take(torch.from_numpy(np.flatnonzero(~np.any(firm, axis=0))))
 
 
 def tiles(images: np.ndarray, names: Sequence[str] | None) -> Image:
@@ -86,15 +93,6 @@ def tiles(images: np.ndarray, names: Sequence[str] | None) -> Image:
     return pictures.grid(laid, labels=labels)
 
 
-def samples(learned: Learned, seed: int = 0) -> Image:
-    """A row of pictures a label; a plain grid where nothing can be asked for. Further fields are left unknown."""
-    if not learned.schema.fields:
-        return pictures.grid(generate(learned, None, SAMPLES * SAMPLES, seed), columns=SAMPLES)
-    field = learned.schema.fields[0]
-    values = shown_values(field.values)
-    return pictures.grid(generate(learned, {field.name: values}, SAMPLES, seed), labels=values)
-
-
 def spread_rows(part: Part, field: str | None, count: int) -> np.ndarray:
     """Row numbers that show the labels in turn: one of each, then the next of each."""
     if field is None or field not in part.labels:
@@ -108,7 +106,7 @@ def spread_rows(part: Part, field: str | None, count: int) -> np.ndarray:
 
 def reconstructions(learned: Learned, part: Part) -> Image:
     """Real pictures above what encoder and decoder make of them."""
-    field = learned.schema.fields[0].name if learned.schema.fields else None
+    field = learned.schema.labels[0].name if learned.schema.labels else None
     few = part.take(torch.from_numpy(spread_rows(part, field, RESTORED)))
     x = unit(few.x[slice(None)]).numpy()
     return pictures.before_after({"real": x, "model": reconstruct(learned, x, known_labels(learned.schema, few))})
@@ -120,16 +118,29 @@ def latent_pictures(learned: Learned, part: Part, asked: Mapping[str, Any], seed
     few = part.take(torch.arange(0, len(part), step))
     labels = known_labels(learned.schema, few)
     z = embed(learned, few.x, labels, seed)
-    field = learned.schema.fields[0] if learned.schema.fields else None
-    shown = labels[field.name] if field is not None else None
-    names = field.values if field is not None else None
+    shown, names = colours(learned.schema, labels)
     flat, said = plane(z, "pca", seed)
     drawn = {"latents": maps.latent_map(flat, shown, names, title=said, circles=z.shape[1] <= 2)}
-    if z.shape[1] == 2 and field is not None and shown is not None and asked.get(field.name) in shown:
-        drawn["one-label"] = maps.latent_scatter_pair(z, shown, asked[field.name], names)
-    if z.shape[1] <= 2:
+    first = learned.schema.labels[0].name if learned.schema.labels else None
+    if z.shape[1] == 2 and first is not None and shown is not None and asked.get(first) in shown:
+        drawn["one-label"] = maps.latent_scatter_pair(z, shown, asked[first], names)
+    if z.shape[1] <= 2 and learned.outputs is None:
         drawn["manifold"] = pictures.manifold(manifold(learned, asked))
     return drawn
+
+
+def colours(schema: Schema, known: Mapping[str, Any]) -> tuple[list[str | None] | None, Sequence[str] | None]:
+    """(what colours each point of a map, its values in order): the first label, else the first number in 5 bins."""
+    if schema.labels:
+        return known[schema.labels[0].name], schema.labels[0].values
+    if not schema.numbers:
+        return None, None
+    field = schema.numbers[0]
+    edges = np.unique(np.quantile(field.quantiles[0], np.linspace(0, 1, BINS + 1)))
+    names = [f"{field.name} {low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
+    column = np.asarray(known[field.name])[:, 0]
+    places = np.searchsorted(edges[1:-1], column, side="right")
+    return [None if np.isnan(one) else names[place] for one, place in zip(column, places, strict=True)], names
 
 
 def plane(z: np.ndarray, method: str, seed: int = 0) -> tuple[np.ndarray, str]:

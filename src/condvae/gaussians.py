@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
+from condvae.errors import Refused
+
 ROUNDS = 20  # of expectation maximisation at most: later ones move the held-out density by hundredths of a nat
 ENOUGH = 0.01  # nats a row: a round that gains less is the last
+
+# Each label has a fine mixture, which draws legible pictures near to the training rows, and beside it, with little
+# weight, a coarse one, which keeps unseen rows likely and says what is typical of the label.
+FINE = 5, 160, 0.02  # rows a component; components a label at most; rows a unit that the shared covariance counts for
+COARSE = 50, 20, 0.25  # the same of the coarse mixture,
+COARSE_WEIGHT = 0.02  # and its weight
 
 
 @dataclass(frozen=True)
@@ -99,3 +108,28 @@ def maximise(z: Tensor, share: Tensor, centre: Tensor, common: Common) -> Gaussi
 def scatter(centred: Tensor, weight: Tensor) -> Tensor:
     """Weighted scatter matrix of centred rows [n, Z] -> [Z, Z]."""
     return (centred * weight[:, None]).T @ centred
+
+
+def fine_and_coarse(group: Tensor, most: int, common: Common, seed: int) -> tuple[Gaussians, int]:
+    """A label's mixture, the coarse components last, and how many those are; one Gaussian where rows are few."""
+    rows = len(group)
+    fine = min(most, rows // FINE[0])
+    if fine <= 1:
+        return expectation_maximisation(group, 1, common, seed), 0
+    narrow = expectation_maximisation(group, fine, common, seed)
+    count = max(1, min(COARSE[1], most, fine // 2, rows // COARSE[0]))
+    wide = expectation_maximisation(group, count, replace(common, weight=COARSE[2] * group.shape[-1]), seed)
+    parts = ((narrow, 1 - COARSE_WEIGHT), (wide, COARSE_WEIGHT))
+    return Gaussians(
+        torch.cat([share * mix.weight / mix.weight.sum() for mix, share in parts]),
+        torch.cat([mix.mean for mix, _ in parts]),
+        torch.cat([mix.covariance for mix, _ in parts]),
+    ), count
+
+
+def samples(z: Tensor | np.ndarray, kind: str) -> Tensor:
+    """z [N, Z] or [S, N, Z] -> [N, S, Z], float64 on the CPU; Refused for an unknown kind of fit."""
+    if kind not in ("auto", "gaussian", "mixture"):
+        raise Refused(f"kind may be 'auto', 'gaussian' or 'mixture'; got {kind!r}")
+    z = torch.as_tensor(z).detach().cpu().double()
+    return z.transpose(0, 1) if z.ndim == 3 else z[:, None]

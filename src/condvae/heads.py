@@ -6,6 +6,7 @@ Heads return torch.distributions objects in float32, never (mean, log-variance) 
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -75,6 +76,15 @@ class Pixels(Distribution):
     def picture(self, draw: Draw) -> Tensor:
         """The picture shown for this distribution [B, C, H, W]: its mean, unless it has none."""
         return self.mean
+
+    def guided(self, other: Pixels, strength: float) -> Pixels:
+        """This distribution's natural parameters (logits, means) extrapolated from `other`'s: strength 1 = this one.
+
+        Source: Ho & Salimans, "Classifier-Free Diffusion Guidance", 2022, here on the likelihood of a decoder.
+        """
+        moved = copy.copy(self)
+        moved.parameters = torch.lerp(other.parameters, self.parameters, strength)
+        return moved
 
 
 class Bernoulli(Pixels):
@@ -166,10 +176,14 @@ class GaussianPixels(nn.Module):
         return Gaussian(features.float(), self.log_sigma.clamp(self.FLOOR, 2.0))
 
     @torch.no_grad()
-    def observe(self, pixels: Pixels, x: Tensor) -> None:
-        """After a training pass: let the optimal sigma follow the batch's error."""
+    def observe(self, pixels: Pixels, x: Tensor, scored: Tensor | None = None) -> None:
+        """After a training pass: let the optimal sigma follow the batch's error on the pixels that are scored."""
         if self.sigma == "optimal":
-            error = (pixels.split(pixels.parameters.detach(), x) - x).square().mean((0, 1, 3, 4))[:, None, None]
+            square = (pixels.split(pixels.parameters.detach(), x) - x).square().mean(0)
+            if scored is None:
+                error = square.mean((0, 2, 3))[:, None, None]
+            else:
+                error = ((square * scored).sum((0, 2, 3)) / scored.sum().clamp_min(1))[:, None, None]
             variance = torch.exp(2 * self.log_sigma).lerp(error.clamp_min(1e-6), self.RATE)
             self.log_sigma.copy_(0.5 * torch.log(variance))
 

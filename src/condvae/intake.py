@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from os import PathLike
@@ -11,51 +11,72 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from condvae import datasets
-from condvae.conditions import Schema
+from condvae.conditions import Field, Label, Number, Picture, Schema
 from condvae.data import Part, unit
 from condvae.errors import Refused, suggest
-from condvae.gallery import known_labels
+from condvae.images_files import SUFFIXES, open_image, resized, to_array
 from condvae.nets import Shape
 from condvae.runs import Run
 
-__all__ = ["Seen", "combinations", "one_request", "parse", "part_of", "read_image", "seen"]
+__all__ = ["Seen", "combinations", "one_request", "open_image", "parse", "part_of", "read_image", "seen", "to_array"]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"}
+DATA_FILES = {".npz", ".csv", ".tsv", ".parquet"}
 UNKNOWN = ("", "?", "none")  # digit=, digit=? and digit=none ask for an unknown digit
-LARGEST = 50_000_000  # pixels of an image file
+
+Notes = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Pictures to work on: x float32 [N, C, H, W], what is known of them, names for people, and notes in words."""
+    """Pictures to work on: x float32 [N, C, H, W], what is known of them, names for people, and notes in words.
+
+    given: field -> N values: names of a label (None = unknown), or numbers (NaN = unknown), [N] or, of vectors, [N, D].
+    """
 
     x: np.ndarray
-    given: Mapping[str, Sequence[str | None]]
+    given: Mapping[str, Sequence[Any] | np.ndarray]
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
-def parse(words: Sequence[str], schema: Schema) -> dict[str, list[str | None]]:
-    """`digit=6,7` -> {"digit": ["6", "7"]}; every value checked, None = unknown.
+def parse(words: Sequence[str], schema: Schema) -> dict[str, list[Any]]:
+    """`digit=6,7` -> {"digit": ["6", "7"]}, `age=20,?` -> {"age": [20.0, nan]}; every value checked.
+
+    A label's values are names, None where unknown; a number's are floats, NaN where unknown, and a vector's, written
+    `light=0.3:1`, tuples of them.
 
     Raises:
-        Refused: a word without "=", a field named twice, an unknown field or value, with what may be asked.
+        Refused: a word without "=", a field named twice, an unknown field or value, with what may be asked; a field
+            that words cannot give.
     """
-    asked: dict[str, list[str | None]] = {}
+    asked: dict[str, list[Any]] = {}
     for word in words:
         name, sign, values = word.partition("=")
         if not sign:
-            example = f"{schema.fields[0].name}={schema.fields[0].values[0]}" if schema.fields else "nothing"
             near = suggest(word, [field.name for field in schema.fields])
-            raise Refused(f"what is asked is written FIELD=VALUE, such as {example}; got {word!r}{near}")
+            raise Refused(f"what is asked is written FIELD=VALUE, such as {example(schema)}; got {word!r}{near}")
         field = schema.field(name.strip())
         if field.name in asked:
             raise Refused(f"{field.name} was asked for twice; several values are written {field.name}=A,B")
-        asked[field.name] = [value_of(field.values, value, field.name_of) for value in split(values, field.values)]
+        asked[field.name] = values_of(field, values)
     return asked
+
+
+def example(schema: Schema) -> str:
+    """Words that may be asked, of the first field that words can give."""
+    return next((f"{one.name}={one.example}" for one in schema.fields if not isinstance(one, Picture)), "nothing")
+
+
+def values_of(field: Field, text: str) -> list[Any]:
+    """The values of a field that `A,B` names."""
+    if isinstance(field, Picture):
+        raise Refused(f"{field.name} is a part of a picture, which words cannot give; `condvae fill` takes an image")
+    if isinstance(field, Number):
+        numbers = field.index([value.strip() for value in text.split(",")])
+        return [float(entry[0]) if field.size == 1 else tuple(entry.tolist()) for entry in numbers]
+    return [label_of(field, value) for value in split(text, field.values)]
 
 
 def split(values: str, known: Sequence[str]) -> list[str]:
@@ -63,20 +84,29 @@ def split(values: str, known: Sequence[str]) -> list[str]:
     return [values] if values.strip() in known else values.split(",")
 
 
-def value_of(known: Sequence[str], value: str, name_of: Any) -> str | None:
-    """One value, None for unknown, unless the field has a value of that very name."""
+def label_of(field: Label, value: str) -> str | None:
+    """One value of a label, None for unknown, unless the field has a value of that very name."""
     value = value.strip()
-    return None if value.lower() in UNKNOWN and value not in known else name_of(value)
+    return None if value.lower() in UNKNOWN and value not in field.values else field.name_of(value)
 
 
-def combinations(asked: Mapping[str, Sequence[str | None]]) -> tuple[dict[str, list[str | None]], list[str]]:
+def combinations(asked: Mapping[str, Sequence[Any]]) -> tuple[dict[str, list[Any]], list[str]]:
     """Every combination of the values asked for, as equally long columns, and a name for each; one where none is."""
     rows = list(product(*asked.values()))
     columns = {name: [row[place] for row in rows] for place, name in enumerate(asked)}
-    return columns, [", ".join("?" if value is None else value for value in row) for row in rows]
+    return columns, [", ".join(shown(value) for value in row) for row in rows]
 
 
-def one_request(words: Sequence[str], schema: Schema, argument: str) -> dict[str, str | None]:
+def shown(value: Any) -> str:
+    """A value as it is written, "?" where it is unknown."""
+    if isinstance(value, tuple | np.ndarray):
+        return ":".join(shown(one) for one in value)
+    if isinstance(value, float | np.floating):
+        return "?" if np.isnan(value) else f"{value:.6g}"
+    return "?" if value is None else str(value)
+
+
+def one_request(words: Sequence[str], schema: Schema, argument: str) -> dict[str, Any]:
     """Words that give one value a field; Refused where several came."""
     asked = parse(words, schema)
     for name, values in asked.items():
@@ -98,19 +128,35 @@ def seen(
     """
     given = one_request(words, run.schema, "--given")
     path = Path(what).expanduser()
-    if path.suffix.lower() in SUFFIXES or (path.is_file() and path.suffix.lower() != ".npz"):
+    if path.suffix.lower() in SUFFIXES or (path.is_file() and path.suffix.lower() not in DATA_FILES):
         x, notes = read_image(path, run.shape)
         return Seen(x[None], {name: [value] for name, value in given.items()}, (path.name,), notes)
-    part, notes = part_of(datasets.load(what, data_dir), run)
+    part, notes = part_of(data_of(run, what, data_dir), run)
     if limit is not None and limit < len(part):
         part = part.take(torch.arange(limit))
         notes = (*notes, f"the first {limit:,} pictures of {what}")
-    known: dict[str, list[str | None]] = known_labels(run.schema, part)
+    known: dict[str, Any] = run.schema.told(part.labels, part.numbers, len(part))
     known |= {name: [value] * len(part) for name, value in given.items()}
     return Seen(unit(part.x[slice(None)]).numpy(), known, tuple(f"{what} {i}" for i in range(len(part))), notes)
 
 
-def part_of(collection: datasets.Collection, run: Run) -> tuple[Part, tuple[str, ...]]:
+def data_of(
+    run: Run,
+    what: str,
+    data_dir: str | PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> datasets.Collection:
+    """The collection that DATA names, read as the run's own was: images of a folder in the run's size."""
+    if not Path(what).expanduser().exists():
+        return datasets.load(what, data_dir, progress)
+    reading = dict(run.facts.get("data", {}).get("reading") or {})
+    if Path(what).expanduser().is_dir():
+        kept = {name: reading[name] for name in ("file_column", "fields", "kinds") if name in reading}
+        return datasets.load(what, data_dir, progress, size=f"{run.shape[1]}x{run.shape[2]}", **kept)
+    return datasets.load(what, data_dir, progress, **(reading if run.outputs is not None else {}))
+
+
+def part_of(collection: datasets.Collection, run: Run) -> tuple[Part, Notes]:
     """The test part of a collection, else all of it, its labels under the run's field names; and notes.
 
     Refused where its pictures have another shape than the run's, or its labels none of the run's values.
@@ -122,18 +168,16 @@ def part_of(collection: datasets.Collection, run: Run) -> tuple[Part, tuple[str,
             f"{collection.name} holds pictures of {list(part.x.shape[1:])} as [C, H, W], and the run was trained on "
             f"{list(run.shape)}; give data of that shape"
         )
-    fields = run.schema.fields
-    if len(fields) == 1 and len(part.labels) == 1 and fields[0].name not in part.labels:
-        (name, labels), field = next(iter(part.labels.items())), fields[0]
-        part = Part(part.x, {field.name: labels})
-        notes = (*notes, f"the labels {name!r} of {collection.name} are read as {field.name!r}")
-    for field in fields:
+    labels, more = renamed(part.labels, [field.name for field in run.schema.labels], "labels", collection.name)
+    numbers, further = renamed(part.numbers, [field.name for field in run.schema.numbers], "numbers", collection.name)
+    part = Part(part.x, labels, numbers)
+    notes = (*notes, *more, *further)
+    for field in run.schema.labels:
         found = {name for name in part.labels.get(field.name, ()) if name is not None}
         if found and not found & set(field.values):
-            example = sorted(found)[0]
             raise Refused(
                 f"{field.name} is one of {', '.join(field.values[:20])}; none of the labels of {collection.name} is, "
-                f"{example!r} for example; give data with the run's labels"
+                f"{min(found)!r} for example; give data with the run's labels"
             )
         strange = sorted(found - set(field.values))
         if strange:
@@ -141,7 +185,15 @@ def part_of(collection: datasets.Collection, run: Run) -> tuple[Part, tuple[str,
     return part, notes
 
 
-def read_image(path: Path, shape: Shape) -> tuple[np.ndarray, tuple[str, ...]]:
+def renamed(held: Mapping[str, Any], wanted: Sequence[str], what: str, of: str) -> tuple[Mapping[str, Any], Notes]:
+    """The only labels (or numbers) of a part under the name of the run's only field of that kind, with a note."""
+    if len(held) != 1 or len(wanted) != 1 or wanted[0] in held:
+        return held, ()
+    ((name, values),) = held.items()
+    return {wanted[0]: values}, (f"the {what} {name!r} of {of} are read as {wanted[0]!r}",)
+
+
+def read_image(path: Path, shape: Shape) -> tuple[np.ndarray, Notes]:
     """An image file as float32 [C, H, W] in [0, 1] of the run's shape, and what was done to it, in words.
 
     Rotated as its EXIF says; alpha is laid on black or white, whichever its transparent parts suit; of an animation
@@ -152,61 +204,9 @@ def read_image(path: Path, shape: Shape) -> tuple[np.ndarray, tuple[str, ...]]:
     """
     channels, height, width = shape
     notes: list[str] = []
-    try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > LARGEST:
-                raise Refused(f"{path} has {opened.width} x {opened.height} pixels; scale it down first")
-            if getattr(opened, "n_frames", 1) > 1:
-                notes.append(f"{path.name} holds {getattr(opened, 'n_frames', 1)} frames; the first is taken")
-            image = ImageOps.exif_transpose(opened)
-            image.load()
-    except FileNotFoundError:
-        raise Refused(f"there is no file '{path}'") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, Refused):
-            raise
-        raise Refused(
-            f"{path} cannot be read as an image ({type(error).__name__}); it is cut off or no image"
-        ) from None
+    image = open_image(path, path.name, notes)
     pixels = to_array(image, channels, path.name, notes)
     if image.size != (width, height):
         notes.append(f"{path.name} was resized from {image.width} x {image.height} to {width} x {height} pixels")
-        resized = [
-            Image.fromarray(one).resize(
-                (width, height), Image.Resampling.BOX if image.width > width else Image.Resampling.BILINEAR
-            )
-            for one in pixels
-        ]
-        pixels = np.stack([np.asarray(one) for one in resized])
+        pixels = resized(pixels, height, width)
     return np.clip(pixels, 0, 1).astype(np.float32), tuple(notes)
-
-
-def to_array(image: Image.Image, channels: int, name: str, notes: list[str]) -> np.ndarray:
-    """float32 [C, H, W] in [0, 1] of a picture in any of Pillow's modes."""
-    if image.mode.startswith("I") or image.mode == "F":
-        deep = np.asarray(image, np.float32)
-        top = 65535.0 if image.mode.startswith("I") else max(1.0, float(deep.max()))
-        if not np.isfinite(deep).all() or deep.min() < 0 or deep.max() > top:
-            raise Refused(
-                f"{name} holds values from {deep.min():g} to {deep.max():g}; save it with 8 or 16 bits a pixel"
-            )
-        notes.append(f"{name} has more than 8 bits a pixel; it was scaled to 0..1")
-        grey = deep / top
-        return np.stack([grey] * channels)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        alpha = np.asarray(image)[..., 3]
-        if (alpha < 255).any():
-            dark = float(np.asarray(image.convert("L"))[alpha >= 128].mean()) < 128 if (alpha >= 128).any() else False
-            ground = Image.new("RGBA", image.size, (255, 255, 255, 255) if dark else (0, 0, 0, 255))
-            image = Image.alpha_composite(ground, image)
-            notes.append(f"{name} is transparent in places; it was laid on {'white' if dark else 'black'}")
-    grey = image.mode in ("1", "L", "LA")
-    if channels == 1 and not grey:
-        colour = np.asarray(image.convert("RGB"))
-        if (colour != colour[..., :1]).any():
-            notes.append(f"{name} is in colour; it was made grey")
-    if channels == 3 and grey:
-        notes.append(f"{name} is grey; its three colours are alike")
-    array = np.asarray(image.convert("L" if channels == 1 else "RGB"), np.float32) / 255
-    return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))

@@ -6,25 +6,27 @@ import json
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from condvae import api, datasets
-from condvae.data import Collection
+from condvae.conditions import Field, Label, Number, Picture
+from condvae.data import Collection, Part
 from condvae.errors import Refused
 from condvae.gallery import known_labels
 from condvae.intake import part_of
-from condvae.judges import Judge, judge_for
 from condvae.measures import evaluate as measure
+from condvae.panel import Panel, judges_for
 from condvae.progress import counter
 from condvae.recipes import recipe as recipe_of
 from condvae.recipes import recipes as all_recipes
 from condvae.recipes.base import Line
+from condvae.replies import Reply, aligned
 from condvae.report import Section
 from condvae.reporting import unseen_part
 from condvae.runs import Run, load
 from condvae.settings import settings_of
-from condvae.studio import Reply
 
 __all__ = ["evaluate", "list_data", "list_recipes", "reproduce", "resume", "train"]
 
@@ -41,11 +43,16 @@ def train(
     data_dir: str | None = None,
     overwrite: bool = False,
     quiet: bool = False,
+    reading: Mapping[str, Any] | None = None,
 ) -> Reply:
-    """Train on named data or an npz. Settings as typed go before those of a config file, they before the recipe's."""
+    """Train on named data, a file or a folder. Settings as typed go before a config file's, they before the recipe's.
+
+    reading: options of `condvae.datasets.load`, how the data are read.
+    """
     layers = {**(read_config(Path(config)) if config else {}), **typed(settings)}
     settings_of(layers)  # a wrong setting is refused before data are read or downloaded
-    collection = datasets.load(data, data_dir, None if quiet else counter("downloading"))
+    what = "downloading" if data in (row.name for row in datasets.known(data_dir)) else "reading images"
+    collection = datasets.load(data, data_dir, None if quiet else counter(what), **(reading or {}))
     folder = Path(out) if out is not None else default_out(collection.name, overwrite)
     fitting = api.prepare(collection, layers, recipe, folder, overwrite)
     return trained(api.complete(fitting, fitting.steps(), not quiet))
@@ -60,10 +67,18 @@ def trained(run: Run) -> Reply:
     """What to say when a training is done, and what can be done next."""
     assert run.path is not None
     files = (run.path, run.path / "report.html")
-    field = run.schema.fields[0] if run.schema.fields else None
-    asked = f" {field.name}={'6' if '6' in field.values else field.values[0]}" if field is not None else ""
-    command = shlex.join(["condvae", "generate", str(run.path), *([asked.strip()] if asked else []), "-o", "asked.png"])
+    field = next((one for one in run.schema.fields if not isinstance(one, Picture)), None)
+    asked = [] if field is None else [f"{field.name}={asked_of(field)}"]
+    target = "asked.png" if run.outputs is None else "asked.csv"
+    command = shlex.join(["condvae", "generate", str(run.path), *asked, "-o", target])
     return Reply((f"the run: {files[0]}", f"the report: {files[1]}", f"ask it: {command}"), None, files)
+
+
+def asked_of(field: Label | Number) -> str:
+    """A value of a field, as an example."""
+    if isinstance(field, Number):
+        return field.example
+    return "6" if "6" in field.values else field.values[0]
 
 
 def default_out(name: str, overwrite: bool) -> Path:
@@ -122,11 +137,13 @@ def evaluate(
         collection = datasets.load(data, data_dir, None if quiet else counter("downloading"))
         part, notes = part_of(collection, found)
         whence = "the test images" if collection.test is not None else "all images"
-    judge = judge_of(found, collection, quiet)
+    panel = judge_of(found, collection, quiet)
     given = known_labels(found.schema, part)
     watch = None if quiet else stages()
-    train = collection.train if judge is not None else None
-    result = measure(found.learned, part.x, given, judge, train, k, limit, progress=watch)
+    train = collection.train if panel.readers else None
+    result = measure(
+        found.learned, part.x, given, panel.readers, train, k, limit, progress=watch, unjudged=panel.missing
+    )
     lines = (
         f"{found.path}, measured on {whence} of {collection.name}",
         *aligned(("measure", "value", "beside"), result.table()),
@@ -135,15 +152,40 @@ def evaluate(
     return Reply(lines, result.model_dump(mode="json"), (), notes)
 
 
-def judge_of(run: Run, collection: Collection, quiet: bool) -> Judge | None:
-    """The judge of the collection's labels, trained where there is none; None where the run has nothing to ask."""
-    names = tuple(collection.train.labels)
-    if not run.schema.fields or not names:
-        return None
-    field = run.schema.fields[0].name
-    return judge_for(
-        collection, field if field in names else names[0], progress=None if quiet else counter("training the judge")
+def judge_of(run: Run, collection: Collection, quiet: bool) -> Panel:
+    """What reads the run's labels and numbers off pictures, trained where there is none yet.
+
+    Where run and collection have one label each (or one number), under two names, the one is read as the other.
+    """
+    named = other_names(run.schema.labels, collection.train.labels)
+    named |= other_names(run.schema.numbers, collection.train.numbers)
+    return judges_for(
+        under_names(collection, named),
+        run.schema.fields,
+        progress=None if quiet else lambda name: counter(f"training the judge of {name}"),
     )
+
+
+def other_names(wanted: Sequence[Field], held: Mapping[str, Any]) -> dict[str, str]:
+    """The data's name -> the run's, of the only field of a kind on both sides."""
+    if len(wanted) != 1 or len(held) != 1 or wanted[0].name in held:
+        return {}
+    return {next(iter(held)): wanted[0].name}
+
+
+def under_names(collection: Collection, named: Mapping[str, str]) -> Collection:
+    """The collection with some of its fields under other names."""
+    if not named:
+        return collection
+
+    def renamed(part: Part | None) -> Part | None:
+        if part is None:
+            return None
+        labels = {named.get(name, name): values for name, values in part.labels.items()}
+        return Part(part.x, labels, {named.get(name, name): values for name, values in part.numbers.items()})
+
+    train = renamed(collection.train)
+    return collection if train is None else replace(collection, train=train, test=renamed(collection.test))
 
 
 def stages() -> Callable[[str, int, int], None]:
@@ -208,13 +250,8 @@ def list_data(data_dir: str | None = None) -> Reply:
         for one in datasets.known(data_dir)
     ]
     head = ("data", "ask for", "train + test", "C x H x W", "classes", "what", "where")
-    last = "or an npz file of your own: numpy.savez(path, x=images, y=labels)"
+    last = (
+        "or of your own: an npz file, numpy.savez(path, x=images, y=labels); a folder of images, a class a sub-folder "
+        "or with a CSV; a table, .csv, .tsv or .parquet, with --condition and --generate"
+    )
     return Reply((*aligned(head, rows), last))
-
-
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table as lines, its columns aligned by blanks."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
-    ]

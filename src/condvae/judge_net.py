@@ -1,4 +1,4 @@
-"""The judge's network, what it reads, its card, and the file that it is kept in."""
+"""The judge's network, which regressors share the body of, what it reads, its card, and the file it is kept in."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +21,9 @@ from condvae.images import Images, as_images, unit
 from condvae.nets import evaluating
 from condvae.storage import read_tensors, write_tensors
 
-__all__ = ["Judge", "JudgeCard", "JudgeReading", "fingerprint", "working_size"]
+__all__ = ["Judge", "JudgeCard", "JudgeReading", "Trunk", "fingerprint", "stored_network", "working_size"]
+
+Network = TypeVar("Network", bound="Trunk")
 
 FEATURES = 128
 FORMAT = "condvae judge 1"
@@ -84,15 +87,15 @@ def working_size(height: int, width: int) -> tuple[int, int]:
     return (16, 16) if min(height, width) < 12 else (height, width)
 
 
-class Judge(nn.Module):
-    """A small convolutional classifier of pictures [N, C, H, W] in [0, 1], for any size, colour and number
-    of labels.
+class Trunk(nn.Module):
+    """A small convolutional network of pictures [N, C, H, W] in [0, 1], for any size and colour: 128 features, then
+    `outputs` numbers. The body of a judge and of a regressor alike.
     """
 
-    def __init__(self, card: JudgeCard) -> None:
+    def __init__(self, shape: tuple[int, int, int], outputs: int) -> None:
         super().__init__()
-        self.card = card
-        channels, height, width = card.shape
+        self.shape = shape
+        channels, height, width = shape
         self.size = working_size(height, width)
         side = tuple(min(4, -(-length // 8)) for length in self.size)
         self.body = nn.Sequential(
@@ -105,16 +108,7 @@ class Judge(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(side)
         self.dense = nn.Linear(128 * math.prod(side), FEATURES, bias=False)
         self.norm = nn.BatchNorm1d(FEATURES)
-        self.out = nn.Linear(FEATURES, len(card.values))
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        return self.card.values
-
-    @property
-    def accuracy(self) -> float:
-        """Share of real images, none of them trained on, that it reads rightly, in [0, 1]; NaN if not known."""
-        return self.card.accuracy
+        self.out = nn.Linear(FEATURES, outputs)
 
     def resized(self, x: Tensor) -> Tensor:
         if tuple(x.shape[2:]) == self.size:
@@ -130,8 +124,53 @@ class Judge(nn.Module):
         return F.relu(self.norm(self.dense(self.pool(body).flatten(1))))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, K]."""
+        """What the network says of each picture [B, outputs]: logits, or standardised numbers."""
         return self.out(self.features(x))
+
+    def looked(self, x: object) -> tuple[Tensor, Tensor]:
+        """(outputs [N, outputs], features [N, 128]) of pictures, anything that `as_images` takes, a chunk at a time.
+
+        Raises:
+            Refused: pictures of another size or number of channels than those it was trained on.
+        """
+        images, _ = as_images(x)
+        if tuple(images.shape[1:]) != tuple(self.shape):
+            raise Refused(
+                f"x must hold pictures of {list(self.shape)} as [C, H, W], as in the {type(self).__name__.lower()}'s "
+                f"training; got {list(images.shape[1:])}"
+            )
+        device = self.out.weight.device
+        outputs, features = [], []
+        with evaluating(self):
+            for start in range(0, len(images), READ_AT_ONCE):
+                seen = self.features(unit(images[start : start + READ_AT_ONCE]).to(device))
+                features.append(seen.cpu())
+                outputs.append(self.out(seen).cpu())
+        return torch.cat(outputs), torch.cat(features)
+
+    def write(self, path: str | os.PathLike[str], facts: dict[str, str]) -> None:
+        """Write weights and facts to `path` as safetensors, whole or not at all; matrices as float16."""
+        tensors = {name: value.half() if value.ndim > 1 else value for name, value in self.state_dict().items()}
+        write_tensors(Path(path), tensors, facts)
+
+
+class Judge(Trunk):
+    """A small convolutional classifier of pictures [N, C, H, W] in [0, 1], for any size, colour and number
+    of labels.
+    """
+
+    def __init__(self, card: JudgeCard) -> None:
+        super().__init__(card.shape, len(card.values))
+        self.card = card
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return self.card.values
+
+    @property
+    def accuracy(self) -> float:
+        """Share of real images, none of them trained on, that it reads rightly, in [0, 1]; NaN if not known."""
+        return self.card.accuracy
 
     def read(self, x: object) -> JudgeReading:
         """Read pictures, anything that `as_images` takes, a chunk at a time.
@@ -139,21 +178,8 @@ class Judge(nn.Module):
         Raises:
             Refused: pictures of another size or number of channels than those it was trained on.
         """
-        images, _ = as_images(x)
-        if tuple(images.shape[1:]) != tuple(self.card.shape):
-            raise Refused(
-                f"x must hold pictures of {list(self.card.shape)} as [C, H, W], as in the judge's training; "
-                f"got {list(images.shape[1:])}"
-            )
-        device = self.out.weight.device
-        logits, features = [], []
-        with evaluating(self):
-            for start in range(0, len(images), READ_AT_ONCE):
-                seen = self.features(unit(images[start : start + READ_AT_ONCE]).to(device))
-                features.append(seen.cpu())
-                logits.append(self.out(seen).cpu())
-        logit = torch.cat(logits)
-        return JudgeReading(logit.argmax(1).numpy(), logit.softmax(1).numpy(), torch.cat(features).numpy())
+        logits, features = self.looked(x)
+        return JudgeReading(logits.argmax(1).numpy(), logits.softmax(1).numpy(), features.numpy())
 
     def tested(self, x: Images, index: np.ndarray, held_out: bool = False) -> Judge:
         """The judge itself, its card renewed by its accuracy on real images that it never saw; -1 = label
@@ -167,8 +193,7 @@ class Judge(nn.Module):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights and card to `path` as safetensors, whole or not at all; matrices as float16."""
-        tensors = {name: value.half() if value.ndim > 1 else value for name, value in self.state_dict().items()}
-        write_tensors(Path(path), tensors, {"format": FORMAT, "card": json.dumps(asdict(self.card))})
+        self.write(path, {"format": FORMAT, "card": json.dumps(asdict(self.card))})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Judge:
@@ -177,18 +202,25 @@ class Judge(nn.Module):
         Raises:
             Refused: the file is missing, truncated, or no judge of this version.
         """
-        tensors, facts = read_tensors(Path(path))
-        if facts.get("format") != FORMAT:
-            raise Refused(f"{os.fspath(path)} must be a judge as saved by this version; it is something else")
-        try:
-            judge = cls(_card(json.loads(facts["card"])))
-            judge.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-            raise Refused(
-                f"{os.fspath(path)} must be a judge saved whole; its parts do not fit ({type(error).__name__}), "
-                "delete it and it is trained anew"
-            ) from error
-        return judge.to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
+        return stored_network(path, FORMAT, "judge", lambda card: cls(_card(card)))
+
+
+def stored_network(
+    path: str | os.PathLike[str], form: str, what: str, made: Callable[[dict[str, Any]], Network]
+) -> Network:
+    """The network whose card and weights `path` holds, `made` from its card; Refused as `Judge.load` says."""
+    tensors, facts = read_tensors(Path(path))
+    if facts.get("format") != form:
+        raise Refused(f"{os.fspath(path)} must be a {what} as saved by this version; it is something else")
+    try:
+        network = made(json.loads(facts["card"]))
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise Refused(
+            f"{os.fspath(path)} must be a {what} saved whole; its parts do not fit ({type(error).__name__}), "
+            "delete it and it is trained anew"
+        ) from error
+    return network.to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
 
 
 def _card(data: dict) -> JudgeCard:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from condvae.conditions import Label
 from condvae.data import Collection, Part
 from condvae.errors import Refused
 from condvae.images import as_images, unit
-from condvae.judge_net import Judge, JudgeCard, JudgeReading, fingerprint, working_size
+from condvae.judge_net import Judge, JudgeCard, JudgeReading, Trunk, fingerprint, working_size
 from condvae.noise import seed_of
 from condvae.splits import stratified_split
 
@@ -44,6 +45,7 @@ PASSES = 420_000  # pictures of 28 x 28 that training looks at, at most: about t
 AREA = 28 * 28
 LEAST_PASSES, EPOCHS = 30_000, 25  # a small collection is gone through 25 times, a very small one more often
 
+Network = TypeVar("Network", bound=Trunk)
 Progress = Callable[[int, int], None]  # (done, total), in pictures looked at
 
 
@@ -67,7 +69,8 @@ def judge_for(
         progress: called with (done, total) pictures while a judge is trained.
 
     Raises:
-        Refused: a collection without labels, or without that field.
+        Refused: a collection without labels, or without that field among them: numbers are read by a regressor
+            (`condvae.regressors.regressor_for`).
     """
     name, train, test = collection.name, collection.train, collection.test
     if not train.labels or (field is not None and field not in train.labels):
@@ -83,11 +86,16 @@ def judge_for(
         if judge is not None:
             return retested(judge, label, test)
     judge = make_judge(name, train, label, test, progress)
-    try:
-        judge.save(kept)
-    except OSError as error:
-        warnings.warn(f"the judge could not be kept in {kept.parent} ({error.strerror or error})", stacklevel=2)
+    keep(judge, kept)
     return judge
+
+
+def keep(judge: Any, path: Path) -> None:
+    """Save a judge or regressor; a folder that cannot be written to costs a warning, not the judge."""
+    try:
+        judge.save(path)
+    except OSError as error:
+        warnings.warn(f"the judge could not be kept in {path.parent} ({error.strerror or error})", stacklevel=3)
 
 
 def learnt(part: Part, field: str) -> Label:
@@ -231,8 +239,8 @@ def train_judge(
         judge.train().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         batch = min(BATCH, len(rows))
         steps = max(1, passes(len(rows), images.shape[1:], epochs) // batch)
-        optimiser, schedule = _optimiser(judge, steps)
-        for step, picked in enumerate(_batches(rows, batch, steps, generator)):
+        optimiser, schedule = optimiser_of(judge, steps)
+        for step, picked in enumerate(row_batches(rows, batch, steps, generator)):
             pictures = unit(images[picked])
             if step < 0.97 * steps:
                 pictures = augment(pictures, generator, mirror)
@@ -245,6 +253,11 @@ def train_judge(
             schedule.step()
             if progress is not None:
                 progress((step + 1) * batch, steps * batch)
+    return rounded(judge)
+
+
+def rounded(judge: Network) -> Network:
+    """The network at rest, its matrices rounded to half precision: in memory it is what would be saved."""
     with torch.no_grad():
         for parameter in judge.parameters():
             parameter.copy_(parameter.half() if parameter.ndim > 1 else parameter)
@@ -252,7 +265,8 @@ def train_judge(
     return judge.eval()
 
 
-def _optimiser(judge: Judge, steps: int) -> tuple[AdamW, LambdaLR]:
+def optimiser_of(judge: Trunk, steps: int) -> tuple[AdamW, LambdaLR]:
+    """AdamW at 3e-3 with its schedule over `steps`: warm-up over a fifth, cosine to zero."""
     groups = [
         {"params": [p for p in judge.parameters() if p.ndim > 1], "weight_decay": 0.02},
         {"params": [p for p in judge.parameters() if p.ndim <= 1], "weight_decay": 0.0},
@@ -266,7 +280,7 @@ def _optimiser(judge: Judge, steps: int) -> tuple[AdamW, LambdaLR]:
     return optimiser, LambdaLR(optimiser, rate)
 
 
-def _batches(rows: Tensor, batch: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+def row_batches(rows: Tensor, batch: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Rows of each step: random orders of all, one after the other, each without its last, broken batch."""
     step = 0
     while step < steps:

@@ -6,7 +6,7 @@ same however many rows are asked for with it.
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from condvae.conditions import Label, Schema
+from condvae.conditions import Field, Schema
 from condvae.errors import Refused, suggest
 from condvae.images import Images, as_images, unit
 from condvae.nets import Shape
@@ -29,6 +29,7 @@ Columns = dict[str, np.ndarray]  # field name -> positions in its values [N], -1
 Progress = Callable[[int, int], None]  # (rows done, rows in all)
 
 CHUNK = 256  # rows of one pass: a power of two, so that no thread's share ends inside a vector register
+PRIORS = (None, "fitted", "flow", "model")
 LABEL_LEVEL = 1000  # the level of noise that draws a label which was not asked for
 PIXEL_LEVEL = 2000  # the level of noise that binarises pixels
 
@@ -45,8 +46,9 @@ def has_bfloat16(device: torch.device) -> bool:
 class Learned:
     """A trained model, its schema, the shape [C, H, W] of its pictures, and the protocol it was trained under.
 
-    binarise: "grey", "dynamic" or "static"; fitted: the density fitted to its latents, a prior head, or None;
-    precision: "bf16" where the networks were trained in bfloat16 arithmetic, else "32".
+    binarise: "grey", "dynamic" or "static"; fitted: the density fitted to its latents, a prior head, or None; flow: a
+    flow fitted to them; precision: "bf16" where the networks were trained in bfloat16 arithmetic, else "32"; holes: the
+    kind of holes that it learned to fill, "none" where it fills none; outputs: the fields of a generated table's row.
     """
 
     model: nn.Module
@@ -55,6 +57,9 @@ class Learned:
     binarise: str = "grey"
     fitted: nn.Module | None = None
     precision: str = "32"
+    flow: nn.Module | None = None
+    holes: str = "none"
+    outputs: Schema | None = None
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -67,12 +72,18 @@ class Learned:
             yield
 
     def using(self, prior: str | None = None) -> nn.Module:
-        """The model under a prior: "model" = its own, "fitted" = the density; None = the density where there is one.
+        """The model under a prior: "model" = its own, "fitted" = the density, "flow" = the flow; None = the density.
 
-        Refused for another name, or "fitted" where no density was fitted.
+        Without a density, None is the model's own.
+
+        Refused for another name, or for a density that was not fitted.
         """
-        if prior not in (None, "fitted", "model"):
-            raise Refused(f"prior may be 'fitted' or 'model'; got {prior!r}{suggest(str(prior), ['fitted', 'model'])}")
+        if prior not in PRIORS:
+            raise Refused(f"prior may be 'fitted', 'flow' or 'model'; got {prior!r}{suggest(str(prior), PRIORS[1:])}")
+        if prior == "flow":
+            if self.flow is None:
+                raise Refused("prior may not be 'flow' here, for no flow was fitted; run.fit_flow() fits one")
+            return cast(Any, self.model).with_prior(self.flow)
         if prior == "fitted" and self.fitted is None:
             raise Refused("prior may only be 'model' here, for no density was fitted to this model's latents")
         if self.fitted is None or prior == "model":
@@ -91,7 +102,7 @@ class Learned:
 
     def without_density(self) -> Learned:
         """The same under the model's own prior."""
-        return replace(self, fitted=None)
+        return replace(self, fitted=None, flow=None)
 
 
 def chunks(total: int, size: int = CHUNK) -> Iterator[tuple[np.ndarray, slice]]:
@@ -114,6 +125,8 @@ def observe(x: Tensor, binarise: str, noise: Noise) -> Tensor:
 
 def pictures_of(learned: Learned, x: Any, argument: str = "x") -> Images:
     """x checked, as [N, C, H, W] of the model's own shape. Refused where it is none, or of another shape."""
+    if learned.outputs is not None:
+        return rows_of(learned, x, argument)
     single = getattr(x, "ndim", 0) == 2 or (getattr(x, "ndim", 0) == 3 and tuple(x.shape) == learned.shape)
     if (single and learned.shape[0] > 1) or getattr(x, "ndim", 0) == 2:
         raise Refused(f"{argument} must be images [N, C, H, W], got one picture {list(x.shape)}; give {argument}[None]")
@@ -124,6 +137,18 @@ def pictures_of(learned: Learned, x: Any, argument: str = "x") -> Images:
             f"on; got {list(images.shape[1:])}"
         )
     return images
+
+
+def rows_of(learned: Learned, x: Any, argument: str = "x") -> Images:
+    """Rows of a table as `tables.encode_rows` gives them, [N, 1, 1, W], checked; Refused where they are not."""
+    if not isinstance(x, Images):
+        rows = torch.as_tensor(x).float() if isinstance(x, np.ndarray | Tensor) else torch.zeros(0)
+        if not rows.numel() or not rows.isfinite().all():
+            raise Refused(f"{argument} must hold rows as encode_rows gives them; got {type(x).__name__}")
+        x = Images(rows, "NCHW", float(rows.min()), float(rows.max())) if rows.ndim == 4 else rows
+    if tuple(x.shape[1:]) != tuple(learned.shape):
+        raise Refused(f"{argument} must hold rows [N, 1, 1, {learned.shape[-1]}] of the table; got {list(x.shape)}")
+    return x
 
 
 def take(learned: Learned, images: Images, rows: np.ndarray) -> Tensor:
@@ -145,22 +170,14 @@ def seed_in(seed: Any) -> int:
     return whole(seed, "seed", 0, 2**64 - 1)
 
 
-def many(value: Any) -> bool:
-    """Whether a field was given a list of values, not one."""
-    if isinstance(value, str | bytes) or getattr(value, "ndim", None) == 0:
-        return False
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, Mapping)
-
-
 def requests(schema: Schema, asked: Asked | None) -> tuple[Columns, int, bool]:
     """What is asked -> (columns, how many requests, whether a list was given).
 
-    A value stands for all requests beside lists. Refused for unknown names, empty lists, lists of different lengths.
+    A value stands for all requests beside lists. A number outside the range that training saw is warned of. Refused
+    for unknown names, empty lists, lists of different lengths.
     """
     asked = named(asked, "what is asked")
-    for name in asked:
-        schema.field(name)
-    lengths = {name: len(value) for name, value in asked.items() if many(value)}
+    lengths = {name: len(value) for name, value in asked.items() if schema.field(name).many(value)}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         raise Refused(f"lists of values must be equally long, one value of each a request; {told}")
@@ -168,7 +185,11 @@ def requests(schema: Schema, asked: Asked | None) -> tuple[Columns, int, bool]:
     if count == 0:
         raise Refused(f"a list of values must hold at least one; {next(iter(lengths))} is empty")
     spread = {name: value if name in lengths else [value] * count for name, value in asked.items()}
-    return schema.index(spread, count), count, bool(lengths)
+    columns = schema.index(spread, count)
+    for field in schema.numbers:
+        if (beyond := field.beyond(columns[field.name])) is not None:
+            warnings.warn(beyond, stacklevel=4)
+    return columns, count, bool(lengths)
 
 
 def named(asked: Any, argument: str) -> Asked:
@@ -181,34 +202,32 @@ def named(asked: Any, argument: str) -> Asked:
 
 
 def columns_of(learned: Learned, given: Asked | None, rows: int) -> Columns:
-    """What is given of pictures -> columns; a single value stands for every row. Unknown stays -1."""
-    given = named(given, "what is given")
-    spread = {name: value if many(value) else [value] * rows for name, value in given.items()}
-    return learned.schema.index(spread, rows)
+    """What is given of pictures -> columns; a single value stands for every row. What is not given is unknown."""
+    given, schema = named(given, "what is given"), learned.schema
+    spread = {name: value if schema.field(name).many(value) else [value] * rows for name, value in given.items()}
+    return schema.index(spread, rows)
 
 
 def drawn(schema: Schema, columns: Columns, names: np.ndarray, seed: int) -> Columns:
-    """Unknown labels of fields that are never blank, drawn from the field's shares by each row's own noise."""
+    """Unknown entries of fields that are never blank, drawn from the field's own distribution by each row's noise."""
     settled = dict(columns)
     for place, field in enumerate(schema.fields):
-        unknown = np.flatnonzero(columns[field.name] < 0)
+        unknown = np.flatnonzero(field.unknown(columns[field.name]))
         if field.optional or not len(unknown):
             continue
-        uniform = RowNoise(seed, names[unknown]).uniform([len(unknown), 1], LABEL_LEVEL + place)[:, 0].numpy()
+        wide = getattr(field, "size", 1)
+        uniform = RowNoise(seed, names[unknown]).uniform([len(unknown), wide], LABEL_LEVEL + place).numpy()
         column = columns[field.name].copy()
-        column[unknown] = np.searchsorted(edges(field), uniform, side="right")
+        column[unknown] = field.filled(column[unknown], field.drawn(uniform))  # pyright: ignore
         settled[field.name] = column
     return settled
 
 
-def edges(field: Label) -> np.ndarray:
-    """The inner edges of the field's cumulative shares, [K - 1]: positions are found by bisection."""
-    shares = np.asarray(field.shares, np.float64)
-    return (np.cumsum(shares) / math.fsum(shares))[:-1]
-
-
-def open_fields(schema: Schema, columns: Columns, rows: Sequence[int] | np.ndarray) -> tuple[Label, ...]:
+def open_fields(schema: Schema, columns: Columns, rows: Sequence[int] | np.ndarray) -> tuple[Field, ...]:
     """Fields that are unknown in these rows and have no blank input: they have to be settled, or summed out."""
+    index = np.asarray(rows)
     return tuple(
-        field for field in schema.fields if not field.optional and (columns[field.name][np.asarray(rows)] < 0).any()
+        field
+        for field in schema.fields
+        if not field.optional and len(index) and field.unknown(columns[field.name][index]).any()
     )

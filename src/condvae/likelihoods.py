@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from condvae.conditions import Label
+from condvae.conditions import Label, Number, Picture
 from condvae.evaluation import Estimate, Likelihood, Share
 from condvae.heads import DiscretisedLogistic, Gaussian
 from condvae.learned import Columns, chunks, observe, open_fields, take
 from condvae.nets import evaluating
 from condvae.noise import RowNoise, seed_of
+from condvae.numbers import POINTS
 from condvae.objectives import elbo, kl_per_unit, rate
+from condvae.rows import Row
 from condvae.scores import marginal, posterior
 from condvae.subject import Subject, chosen, estimate
 from condvae.trace import Draw, Trace
@@ -27,7 +29,10 @@ SAMPLES = 10  # importance samples behind each label of a classification
 
 @dataclass(frozen=True)
 class Passes:
-    """One pass of every image: ELBO [N] and KL [N] in nats, mean KL of each unit [Z], active units, the protocol."""
+    """One pass of every image: ELBO [N] and KL [N] in nats, mean KL of each unit [Z], active units, the protocol.
+
+    hidden: the mean share of the pixels that are scored, 1 for a model that fills no holes.
+    """
 
     elbo: np.ndarray
     rate: np.ndarray
@@ -35,6 +40,7 @@ class Passes:
     active: int
     protocol: str
     eight_bit: bool
+    hidden: float = 1.0
 
 
 def inferred(subject: Subject) -> Passes:
@@ -62,8 +68,23 @@ def inferred(subject: Subject) -> Passes:
                 subject.progress("bound", kept.stop, total)
     assert units is not None and within is not None and head is not None
     active = int((within.variance() > ACTIVE).sum())
-    words = protocol_words(head, subject.learned.binarise, binary, subject.seed)
-    return Passes(bound, divergence, units / total, active, words, isinstance(head, DiscretisedLogistic))
+    hidden = hidden_share(subject)
+    words = protocol_words(head, subject.learned.binarise, binary, subject.seed) + hole_words(subject, hidden)
+    return Passes(bound, divergence, units / total, active, words, isinstance(head, DiscretisedLogistic), hidden)
+
+
+def hidden_share(subject: Subject) -> float:
+    """The mean share of the images' pixels that is not given, in [0, 1]."""
+    picture = subject.learned.schema.picture
+    return 1.0 if picture is None else 1 - float(subject.given[picture.name][:, -1].mean(dtype=np.float64))
+
+
+def hole_words(subject: Subject, hidden: float) -> str:
+    """That hidden pixels alone are scored, where a part of the picture is given."""
+    if subject.learned.schema.picture is None:
+        return ""
+    cut = f"holes of the kind {subject.holes!r}, cut with seed {subject.seed}" if subject.holes else "as it was given"
+    return f"; of the hidden pixels alone, {100 * hidden:.0f} % of all ({cut})"
 
 
 def observed_pass(subject: Subject, rows: np.ndarray, columns: Columns) -> tuple[Tensor, Trace]:
@@ -80,11 +101,37 @@ def posterior_of(q: Distribution | None) -> Distribution:
 
 
 def conditions_of(subject: Subject) -> np.ndarray:
-    """A number for each image's condition, all fields together [N]; 0 where nothing is asked."""
-    columns = list(subject.settled.values())
-    if not columns:
-        return np.zeros(len(subject.images), np.int64)
-    return np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
+    """A number for each image's condition [N]; 0 where nothing is asked. What is seen of a picture does not count.
+
+    One label: its value. Several fields: labels and numbers together, numbers in 16 equally full bins; where that
+    leaves most images alone in their condition, in 4 bins, then without numbers, then by the first label.
+    """
+    schema, total = subject.learned.schema, len(subject.images)
+    labels = [subject.settled[field.name][:, None] for field in schema.labels]
+    groups = np.zeros(total, np.int64)
+    for columns in (
+        [*labels, *(binned(subject, field, 16) for field in schema.numbers)],
+        [*labels, *(binned(subject, field, 4) for field in schema.numbers)],
+        labels,
+        labels[:1],
+    ):
+        if not columns:
+            return np.zeros(total, np.int64)
+        groups = np.unique(np.concatenate(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
+        if total - int(groups.max()) - 1 >= total / 2:
+            return groups
+    return groups
+
+
+def binned(subject: Subject, field: Number, bins: int) -> np.ndarray:
+    """A number's column as bins that training values filled equally, [N, D] int64; -1 where unknown."""
+    column = subject.settled[field.name]
+    out = np.full(column.shape, -1, np.int64)
+    for place, knots in enumerate(field.quantiles):
+        edges = np.interp(np.arange(1, bins) / bins, np.linspace(0, 1, len(knots)), knots)
+        known = ~np.isnan(column[:, place])
+        out[known, place] = np.searchsorted(edges, column[known, place], side="right")
+    return out
 
 
 class Within:
@@ -116,6 +163,8 @@ class Within:
 
 def protocol_words(head: Distribution, binarise: str, binary: bool, seed: int) -> str:
     """What the likelihood is a likelihood of."""
+    if isinstance(head, Row):
+        return "columns of a table: probabilities of labels, densities of numbers in their standard deviations"
     if isinstance(head, DiscretisedLogistic):
         return "8-bit discretised pixels, nats and bits per dimension"
     if isinstance(head, Gaussian):
@@ -126,21 +175,31 @@ def protocol_words(head: Distribution, binarise: str, binary: bool, seed: int) -
 
 
 def unknown_words(subject: Subject) -> str:
-    """How labels that are not known were treated."""
-    fields = subject.learned.schema.fields
-    missing = {field.name: int((subject.given[field.name] < 0).sum()) for field in fields}
-    if not any(missing.values()):
-        return "none"
-    summed = {
-        field.name for field in open_fields(subject.learned.schema, subject.given, np.arange(len(subject.images)))
-    }
-    how = {True: "summed over in the likelihood, classified in the bound", False: "blank input"}
-    return "; ".join(f"{name}: {how[name in summed]} ({count:,} images)" for name, count in missing.items() if count)
+    """How what is not known of the images was treated, field by field."""
+    schema, rows = subject.learned.schema, np.arange(len(subject.images))
+    summed = {field.name for field in open_fields(schema, subject.given, rows)}
+    several = len([field for field in schema.fields if not isinstance(field, Picture)]) > 1
+    said: list[str] = []
+    for field in schema.fields:
+        count = int(field.unknown(subject.given[field.name]).sum())
+        if isinstance(field, Picture):
+            cut = f"what is seen through holes of the kind {subject.holes!r}, cut from each image"
+            kept = cut if subject.holes else f"as given; nothing seen of {count:,} images"
+            drawn = "nothing seen" if subject.blank_pictures else "the same"
+            said.append(f"{field.name}: {kept}; {drawn} in drawings")
+        elif count and field.name in summed:
+            over = "summed over" if isinstance(field, Label) else f"summed over {POINTS} equally likely values"
+            read = "classified" if isinstance(field, Label) else "the likeliest of them"
+            drawn = ", drawn as in training in drawings" if several else ""
+            said.append(f"{field.name}: {over} in the likelihood, {read} in the bound{drawn} ({count:,} images)")
+        elif count:
+            said.append(f"{field.name}: blank input ({count:,} images)")
+    return "; ".join(said) or "none"
 
 
 def label_gain(subject: Subject, target: Label, own: np.ndarray, sample: np.ndarray) -> Estimate | None:
     """Nats that the bound loses where the images' labels are replaced by others, with the same noise."""
-    rows = sample[subject.given[target.name][sample] >= 0]
+    rows = sample[~target.unknown(subject.given[target.name][sample])]
     if not len(rows):
         return None
     other = np.random.default_rng(seed_of(subject.seed, 12)).integers(1, len(target.values), len(subject.images))
@@ -177,7 +236,7 @@ def weighed(subject: Subject, sample: np.ndarray, k: int) -> Likelihood:
 
 def classified(subject: Subject, target: Label, sample: np.ndarray) -> Share | None:
     """Share of known labels that Bayes' rule on the bound reads rightly, on at most 10,000 / K of the sampled rows."""
-    known = sample[subject.given[target.name][sample] >= 0]
+    known = sample[~target.unknown(subject.given[target.name][sample])]
     if not len(known):
         return None
     most = max(100, READINGS // len(target.values)) if len(sample) < len(subject.images) else len(known)

@@ -8,17 +8,22 @@ it says.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from condvae.asked_numbers import numbers_obeyed
+from condvae.completions import completed
+from condvae.conditions import Label, Number
 from condvae.data import Part
 from condvae.distances import frechet, frechet_from_moments, wilson
-from condvae.drawings import drawings, near, obeyed, varied
-from condvae.evaluation import Evaluation
+from condvae.drawings import Drawn, drawings, near, obeyed, varied
+from condvae.evaluation import Evaluation, Numbers, Obedience
 from condvae.judges import Judge
-from condvae.learned import Asked, Learned, columns_of, pictures_of, seed_in, whole
+from condvae.learned import Asked, Learned, pictures_of, seed_in, whole
 from condvae.likelihoods import classified, inferred, label_gain, unknown_words, weighed
-from condvae.scores import columns_for
-from condvae.subject import Progress, Subject, chosen, estimate, judged_field
+from condvae.panel import Reader
+from condvae.regress_net import Regressor
+from condvae.subject import Progress, Subject, chosen, estimate, readers_of, subject_of, target_of
 from condvae.verdicts import verdicts
 
 __all__ = ["Evaluation", "evaluate", "frechet", "frechet_from_moments", "wilson"]
@@ -30,7 +35,7 @@ def evaluate(
     learned: Learned,
     x: Any,
     given: Asked | None = None,
-    judge: Judge | None = None,
+    judge: Reader | Mapping[str, Reader] | None = None,
     real_train: Part | None = None,
     k: int | None = None,
     limit: int | None = None,
@@ -39,6 +44,7 @@ def evaluate(
     draws: int = DRAWS,
     field: str | None = None,
     progress: Progress | None = None,
+    unjudged: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Measure a model on images that it was not trained on.
 
@@ -46,42 +52,50 @@ def evaluate(
     taken on all images, the importance-weighted likelihood on 1,000 drawn at random, with 100 samples each.
 
     Args:
-        x: images [N, C, H, W], as the tasks take them. given: field -> one label a row; what is unknown is summed over
-            in the likelihood and settled by `classify` elsewhere, or a blank input where the model has one.
-        judge: reads the labels of drawings; without it there is neither obedience nor a Frechet distance.
+        x: images [N, C, H, W], as the tasks take them. given: field -> one value a row; what is unknown is summed over
+            in the likelihood and read from the image elsewhere, or a blank input where the model has one. Into images
+            of which no partial picture is given, holes of the kind that the model learned to fill are cut.
+        judge: field name -> the judge of that label, or the regressor of that number (`condvae.panel.judges_for`); a
+            judge alone is that of `field`. Fields without one are named as not measured; without a judge of the first
+            label there is no Frechet distance.
         real_train: real training images (with labels), which take the drawings' place in the Frechet distance, ten
             times, to show what it is at best.
         k: importance samples an image, 100 by default. limit: images whose likelihood is weighed and that are
             classified, 1,000 by default; 0 = all. prior: as `Learned.using`.
         draws: drawings, one for each image and at most this many (images drawn at random where there are more).
-        field: the field that the judge reads; by default the only one.
-        progress: called with (what is measured, done, total).
+        field: the label that label gain, classification, diversity and Frechet distance are of; by default the first.
+        progress: called with (what is measured, done, total). unjudged: field name -> why it has no judge.
 
     Raises:
         Refused: arguments that cannot be used, or a judge of other labels or pictures.
     """
     k, limit = whole(K if k is None else k, "k", 1), whole(LIMIT if limit is None else limit, "limit", 0)
     seed, draws = seed_in(seed), whole(draws, "draws", 1)
-    model, images = learned.using(prior), pictures_of(learned, x)
-    told = columns_of(learned, given, len(images))
-    target = judged_field(learned, judge, field)
-    subject = Subject(learned, model, images, told, columns_for(learned, images, given), seed, progress)
+    images = pictures_of(learned, x)
+    target = target_of(learned, field)
+    readers = readers_of(learned, judge, target)
+    subject = subject_of(learned, images, given, prior, seed, progress)
 
     passes = inferred(subject)
-    sample = chosen(len(images), limit or len(images), seed)
+    sample = chosen(len(subject.images), limit or len(subject.images), seed)
     gain = label_gain(subject, target, passes.elbo, sample) if target is not None else None
     likelihood = weighed(subject, sample, k)
     reading = classified(subject, target, sample) if target is not None else None
-    drawn = drawings(subject, target, draws, prior, judge)
-    obedience = obeyed(drawn, target, judge) if target is not None else None
+    looking = readers.get(target.name) if target is not None else judge
+    first = looking if isinstance(looking, Judge) else None
+    drawn = drawings(subject, target, draws, prior, readers, first)
+    obediences, numbers = read_back(subject, drawn, readers)
+    obedience = obediences.get(target.name) if target is not None else None
+    completion = completed(subject, target, first, draws, prior)
+    unmeasured = missing(learned, {**obediences, **numbers}, readers, unjudged or {})
     diversity = varied(drawn)
-    used = "fitted" if learned.fitted is not None and prior != "model" else "model"
-    dimensions = math.prod(learned.shape) * math.log(2)
+    used = "flow" if prior == "flow" else "fitted" if learned.fitted is not None and prior != "model" else "model"
+    dimensions = passes.hidden * math.prod(learned.shape) * math.log(2)
     return Evaluation(
         protocol=passes.protocol,
         prior=used,
         unknown=unknown_words(subject),
-        images=len(images),
+        images=len(subject.images),
         seed=seed,
         bound=estimate(passes.elbo),
         rate=estimate(passes.rate),
@@ -92,8 +106,12 @@ def evaluate(
         label_gain=gain,
         classification=reading,
         obedience=obedience,
+        obediences=obediences,
+        numbers=numbers,
+        completion=completion,
+        unmeasured=unmeasured,
         diversity=diversity,
-        frechet=near(drawn, real_train, judge, target, seed),
+        frechet=near(drawn, real_train, first, target, seed),
         words=verdicts(
             float(passes.rate.mean()),
             passes.active,
@@ -104,5 +122,42 @@ def evaluate(
             likelihood,
             target.shares if target is not None else (),
             used,
+            [found for name, found in obediences.items() if target is None or name != target.name],
+            list(numbers.values()),
+            completion,
+            {field.name: field.shares for field in learned.schema.labels},
         ),
     )
+
+
+def read_back(
+    subject: Subject, drawn: Drawn, readers: Mapping[str, Reader]
+) -> tuple[dict[str, Obedience], dict[str, Numbers]]:
+    """What judges and regressors find of each field that was asked for: (labels, numbers) in the schema's order."""
+    labels: dict[str, Obedience] = {}
+    numbers: dict[str, Numbers] = {}
+    for field in subject.learned.schema.fields:
+        reader = readers.get(field.name)
+        if isinstance(field, Label) and isinstance(reader, Judge):
+            obedience = obeyed(subject, drawn, field, reader)
+            if obedience is not None:
+                labels[field.name] = obedience
+        elif isinstance(field, Number) and isinstance(reader, Regressor):
+            found = numbers_obeyed(subject, drawn, field, reader)
+            if found is not None:
+                numbers[field.name] = found
+    return labels, numbers
+
+
+def missing(
+    learned: Learned, found: Mapping[str, object], readers: Mapping[str, Reader], unjudged: Mapping[str, str]
+) -> dict[str, str]:
+    """The labels and numbers whose obedience was not measured, and why."""
+    why: dict[str, str] = {}
+    for field in (*learned.schema.labels, *learned.schema.numbers):
+        if field.name in readers and field.name not in found:
+            why[field.name] = "it is known of none of the images"
+        elif field.name not in found:
+            wanted = "judge" if isinstance(field, Label) else "regressor"
+            why[field.name] = unjudged.get(field.name, f"no {wanted} of it was given")
+    return why

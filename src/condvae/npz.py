@@ -6,6 +6,8 @@ integer labels 0..K-1. Any numpy writes it: ``numpy.savez(path, x=images, y=labe
 
 import zipfile
 import zlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,11 @@ FIELD = "label"
 _READ = {"x", "y", "x_train", "y_train", "x_test", "y_test", "class_names"}
 
 
-def load_npz(path: Path) -> Collection:
+def load_npz(path: Path, kinds: Mapping[str, str] | None = None) -> Collection:
     """Return the collection in an npz file, its labels as the field "label".
 
-    Without labels it is a collection for a plain VAE, and the notes say so.
+    Without labels it is a collection for a plain VAE, and the notes say so. kinds: what "label" is, where that should
+    not be decided here.
 
     Raises:
         Refused: a file that is truncated, corrupt or no npz, arrays that are missing or hold Python objects,
@@ -52,10 +55,11 @@ def load_npz(path: Path) -> Collection:
             None if y_test is None or y is None else {FIELD: y_test},
             path.stem,
             str(path),
+            kinds,
         )
     except Refused as refused:
         raise Refused(f"{path.name}: {refused}") from None
-    return Collection(made.name, made.train, made.test, (*made.notes, *notes), made.source)
+    return replace(made, notes=(*made.notes, *notes))
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], set[str]]:

@@ -47,9 +47,9 @@ def rate(trace: Trace) -> Tensor:
 
 
 def distortion(trace: Trace, x: Tensor, seen: Tensor | None = None) -> Tensor:
-    """-log p(x | z, c) of what is seen, [K, B]."""
+    """-log p(x | z, c) of the entries that `seen` marks, by default those that the trace says are scored: [K, B]."""
     assert isinstance(trace.x, Pixels)
-    return -trace.x.log_prob(x, seen).reshape(trace.k, -1)
+    return -trace.x.log_prob(x, trace.scored if seen is None else seen).reshape(trace.k, -1)
 
 
 def elbo(trace: Trace, x: Tensor, seen: Tensor | None = None) -> Tensor:

@@ -46,6 +46,18 @@ class ConditionalNormal(nn.Module):
         return diagonal(mean, 0.5 * log_variance)
 
 
+class SeenPrior(nn.Module):
+    """A learned prior p(z | c) of a condition that holds a partial picture: an encoder of what is seen."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, c: Condition) -> Distribution:
+        assert c.picture is not None, "this prior reads what is seen of a picture"
+        return self.encoder(c.picture, Condition(c.vector))
+
+
 class Table(nn.Module):
     """A linear map of a condition that starts at zero, and may be zero wide."""
 

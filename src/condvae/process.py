@@ -6,8 +6,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
@@ -23,6 +26,7 @@ Out = Annotated[str | None, Parameter(alias="-o")]
 Words = Annotated[list[str] | None, Parameter(negative="")]
 Plain = Annotated[bool, Parameter(negative="")]
 
+HOUSE = Path(__file__).parent  # warnings raised below it are condvae's
 FAILED, BAD_INPUT, CTRL_C, BROKEN_PIPE = 1, 2, 130, 141
 
 
@@ -38,9 +42,13 @@ def show(reply: Reply, as_json: bool = False) -> None:
 
 
 def outcome(command: Callable[[], object], environment: Mapping[str, str]) -> int:
-    """Run a command and return its exit code; an error is one line on stderr, unless CONDVAE_DEBUG is set."""
+    """Run a command and return its exit code; an error is one line on stderr, unless CONDVAE_DEBUG is set.
+
+    So is a warning of condvae's own, as a note, for where in the code it arose is no news to a user.
+    """
     try:
-        command()
+        with plain_notes():
+            command()
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has gone; without this Python complains once more when it exits.
@@ -55,6 +63,24 @@ def outcome(command: Callable[[], object], environment: Mapping[str, str]) -> in
             raise
         return complain(*explained(error))
     return 0
+
+
+@contextmanager
+def plain_notes() -> Iterator[None]:
+    """Within it, a UserWarning raised in condvae's code is one line on stderr; others are shown as ever."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def shown(
+            message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **more: Any
+        ) -> None:
+            if issubclass(category, UserWarning) and Path(filename).is_relative_to(HOUSE):
+                complain(f"note: {' '.join(str(message).split())}", 0)
+            else:
+                usual(message, category, filename, lineno, *rest, **more)
+
+        warnings.showwarning = shown
+        yield
 
 
 def explained(error: Exception) -> tuple[str, int]:

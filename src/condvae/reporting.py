@@ -9,16 +9,16 @@ from typing import Any
 
 from PIL.Image import Image
 
-from condvae import judges, pictures, plots
+from condvae import pictures, plots, plots_numbers
 from condvae.data import Collection, Part
-from condvae.evaluation import Evaluation
+from condvae.evaluation import Evaluation, Obedience
 from condvae.fitting import split
 from condvae.gallery import first_request, gallery, known_labels
-from condvae.judge_net import working_size
-from condvae.judges import Judge, judge_for
 from condvae.measures import evaluate
+from condvae.panel import Panel, Reader, judges_for
 from condvae.report import Section, write_report
 from condvae.runs import Run
+from condvae.verdicts import named_entries
 
 __all__ = ["judge_at_hand", "unseen_part", "write_run_report"]
 
@@ -30,17 +30,23 @@ PATIENCE = "a minute"
 BARS = 40  # labels whose obedience is drawn one by one
 
 CAPTIONS = {
-    "samples": "a row a label, drawn from the model",
+    "samples": "a row a value, drawn from the model",
+    "effects": "a row a value of each further field, all else asked alike, with the same noise in every row",
+    "completions": "real pictures, what is seen of them (the rest hatched), and five completions of what is hidden",
     "reconstructions": "real pictures, and what the model makes of them through its latents",
-    "latents": "one posterior sample a picture, coloured by label",
+    "latents": "one posterior sample a picture, coloured by what is known of it",
     "one-label": "the latents of all labels, and of one",
     "manifold": "the plane of latents under one condition",
     "curves": "loss and its terms over the epochs",
     "obedience": "share of the asked labels that an independent judge reads back, with 95 % intervals",
+    "numbers": "numbers asked for, and those that an independent regressor reads off the drawings",
 }
 TITLES = {
-    "samples": "Samples per label",
+    "samples": "Samples",
+    "effects": "What each further field does",
+    "completions": "Holes filled",
     "obedience": "Obedience",
+    "numbers": "Numbers asked and read",
     "reconstructions": "Reconstructions",
     "latents": "Map of the latents",
     "one-label": "Latents of one label",
@@ -53,32 +59,39 @@ def write_run_report(
     run: Run,
     collection: Collection,
     lines: Sequence[str],
-    judge: Judge | None = None,
+    judge: Reader | Mapping[str, Reader] | None = None,
     say: Say | None = None,
     extra: Sequence[Section] = (),
 ) -> Path:
     """Draw the run's pictures into pictures/, measure it quickly, and write report.html; the page's path.
 
-    lines: what was said of the data. judge: reads labels back; None: one is found or trained where that costs little.
+    lines: what was said of the data. judge: reads what was asked off the drawings, as in `evaluate`; None: what is
+    needed is found, or trained where that costs little.
     """
     assert run.path is not None, "a run in memory has no folder for its report"
     part, whence = unseen_part(run, collection)
     asked = first_request(run.schema)
     drawn = gallery(run.learned, part, run.history, asked)
-    if run.schema.fields and judge is None:
-        judge, why = judge_at_hand(run, collection, say)
-    else:
-        why = ""
-    found = evaluate(run.learned, part.x, known_labels(run.schema, part), judge, k=K, limit=LIMIT, draws=DRAWS)
-    if found.obedience is not None and len(found.obedience.per_label) <= BARS:
-        drawn["obedience"] = obedience_bars(found)
+    panel = judge_at_hand(run, collection, say) if judge is None else Panel()
+    found = evaluate(
+        run.learned,
+        part.x,
+        known_labels(run.schema, part),
+        panel.readers if judge is None else judge,
+        k=K,
+        limit=LIMIT,
+        draws=DRAWS,
+        unjudged=panel.missing,
+    )
+    drawn |= obedience_pictures(found)
     for name, image in drawn.items():
         pictures.save(image, run.path / "pictures" / f"{name}.png")
+    why = unmeasured_words(run, found)
     words = [*found.words, *([why] if why else [])]
     if say is not None:
         say(words)
     wanted = ", ".join(f"{field} = {value}" for field, value in asked.items()) or "nothing in particular"
-    opening = (f"Asked for: {wanted}", pictures.png(drawn["asked"]))
+    opening = (f"Asked for: {wanted}", pictures.png(drawn["asked"])) if "asked" in drawn else None
     sections = [
         *extra,
         *picture_sections(drawn),
@@ -99,42 +112,66 @@ def unseen_part(run: Run, collection: Collection) -> tuple[Part, str]:
     return collection.train, "the training images, as there are no others: these numbers flatter"
 
 
-def judge_at_hand(run: Run, collection: Collection, say: Say | None = None) -> tuple[Judge | None, str]:
-    """A judge of the collection, and a sentence where there is none: pinned, cached, or trained where that is cheap."""
-    field = run.schema.fields[0].name
-    rows, shape = len(collection.train), collection.train.x.shape
-    cost = judges.passes(rows, shape[1:], None) * math.prod(working_size(*shape[2:]))
-    if cost > CHEAP and not kept(collection, field):
-        return None, (
-            f"Whether labels are obeyed was not measured, as a judge for {rows:,} images takes minutes to train; "
-            f"condvae evaluate {run.path} measures it."
-        )
-    if say is not None and not kept(collection, field):
-        say([f"training a judge on the real images, once for these data (at most {PATIENCE})"])
-    return judge_for(collection, field), ""
+def judge_at_hand(run: Run, collection: Collection, say: Say | None = None) -> Panel:
+    """What reads the run's labels and numbers, and why the rest is not read: pinned, cached, or trained where cheap."""
+
+    def starting(name: str) -> None:
+        if say is not None:
+            what = "judge" if len(run.schema.fields) == 1 else f"judge of {name}"
+            say([f"training a {what} on the real images, once for these data (at most {PATIENCE})"])
+
+    return judges_for(collection, run.schema.fields, CHEAP, starting=starting)
 
 
-def kept(collection: Collection, field: str) -> bool:
-    """Whether a judge of these data is pinned or cached."""
-    label = judges.learnt(collection.train, field)
-    key = judges.fingerprint(collection.train.x, judges.positions(collection.train, label), label.values)
-    places = (
-        judges.PINNED / f"judge-{collection.name}.safetensors",
-        judges.user_cache() / "judges" / f"{key[:32]}.safetensors",
-    )
-    return any(judges.stored(path, key) is not None for path in places)
+def unmeasured_words(run: Run, found: Evaluation) -> str:
+    """That the obedience of some fields was not measured, and why; "" where all were, or rows of a table are drawn."""
+    if not found.unmeasured or run.outputs is not None:
+        return ""
+    later = f"; condvae evaluate {run.path} measures it." if "takes minutes" in str(found.unmeasured) else "."
+    if not found.obediences and not found.numbers and len(set(found.unmeasured.values())) == 1:
+        whether = f"Whether {'labels are' if run.schema.labels else 'numbers are'} obeyed was not measured, as "
+        return f"{whether}{next(iter(found.unmeasured.values()))}{later}"
+    told = "; ".join(f"{name}, as {why}" for name, why in found.unmeasured.items())
+    return f"Not measured is the obedience of {told}{later}"
 
 
-def obedience_bars(found: Evaluation) -> Image:
-    """The share of each asked label that the judge read back, beside the judge's own accuracy."""
-    assert found.obedience is not None
-    shares = list(found.obedience.per_label.values())
-    told = found.obedience.judge_accuracy
+def obedience_pictures(found: Evaluation) -> dict[str, Image]:
+    """The obedience of labels, and of numbers, drawn."""
+    drawn: dict[str, Image] = {}
+    labels = [one for one in found.obediences.values() if len(one.per_label) <= BARS]
+    if len(labels) == 1:
+        drawn["obedience"] = obedience_bars(labels[0])
+    elif labels:
+        drawn["obedience"] = all_bars(labels)
+    entries = [pair for one in found.numbers.values() for pair in named_entries(one)][: plots_numbers.MOST]
+    if entries:
+        points = {name: [(asked, read) for asked, read, _ in entry.points] for name, entry in entries}
+        errors = {name: entry.real_square for name, entry in entries}
+        drawn["numbers"] = plots_numbers.asked_and_read(points, errors)
+    return drawn
+
+
+def obedience_bars(found: Obedience) -> Image:
+    """The share of each asked value that the judge read back, beside the judge's own accuracy."""
+    shares = list(found.per_label.values())
+    told = found.judge_accuracy
     return plots.bars(
         [share.share for share in shares],
-        list(found.obedience.per_label),
+        list(found.per_label),
         [(share.low, share.high) for share in shares],
         beside=told if told is not None and math.isfinite(told) else None,
+    )
+
+
+def all_bars(labels: Sequence[Obedience]) -> Image:
+    """The same of several labels, value by value under each other; of the first that have 40 values together."""
+    rows = [(one, value, share) for one in labels for value, share in one.per_label.items()][:BARS]
+    known = [one.judge_accuracy for one, _, _ in rows]
+    return plots.bars(
+        [share.share for _, _, share in rows],
+        [f"{one.field} {value}" for one, value, _ in rows],
+        [(share.low, share.high) for _, _, share in rows],
+        beside=[told for told in known if told is not None] if None not in known else None,
     )
 
 

@@ -138,7 +138,7 @@ def saved_snapshots(out: str | Path | None) -> dict[int, Image]:
 
 def label_grid(run: Run, columns: int = 10) -> Image:
     """A row of pictures a label, from the model's own prior."""
-    field = run.schema.fields[0] if run.schema.fields else None
+    field = next(iter(run.schema.labels), None)
     if field is None:
         return pictures.grid(run.generate(None, n=columns * columns, prior="model"), columns=columns)
     drawn = run.generate({field.name: list(field.values)}, n=columns, prior="model")

@@ -2,7 +2,8 @@
 
 run.json               recipe, schema, settings, seed, data, versions, status
 model.safetensors      the weights used after training (the averaged ones where there are any)
-density.safetensors    the density fitted to the latents
+density.safetensors    the mixture fitted to the latents
+flow.safetensors       the flow fitted to them, where there is one
 checkpoint.safetensors what resuming needs: raw weights, averaged weights, the optimiser's moments
 history.jsonl          one line an epoch
 pictures/, report.html what to look at
@@ -11,24 +12,27 @@ pictures/, report.html what to look at
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
-from condvae import judges, tasks
+from condvae import tasks
 from condvae.conditions import Schema
 from condvae.data import Collection, collect
-from condvae.densities import LabelMixture
+from condvae.density_io import load_density, save_density
 from condvae.errors import Refused
-from condvae.judges import Judge
+from condvae.fills import fill
+from condvae.flows import FlowDensity
+from condvae.learned import pictures_of
 from condvae.models.base import Model
 from condvae.models.build import build
 from condvae.nets import Shape
-from condvae.scores import CLASSIFY_SAMPLES
+from condvae.panel import Panel, Reader, panel_of
+from condvae.scores import CLASSIFY_SAMPLES, label_field
 from condvae.settings import Settings
 from condvae.storage import (
     full_precision,
@@ -39,10 +43,13 @@ from condvae.storage import (
     write_tensors,
     write_text,
 )
+from condvae.table_tasks import FEW, impute, no_pictures, part_of_table, rows_given
+from condvae.tables import decode_rows
 from condvae.tasks import Classified, Learned
 
 if TYPE_CHECKING:
     from condvae.measures import Evaluation
+    from condvae.table_evaluation import TableEvaluation
 
 FORMAT = 1  # of run.json; a later reader knows what it meets
 Asked = Mapping[str, Any]
@@ -62,23 +69,27 @@ class Run:
         schema: Schema,
         settings: Settings,
         shape: Shape,
-        density: LabelMixture | None = None,
+        density: nn.Module | None = None,
         history: Sequence[Mapping[str, Any]] = (),
         facts: Mapping[str, Any] | None = None,
         path: Path | None = None,
+        outputs: Schema | None = None,
+        flow: nn.Module | None = None,
     ) -> None:
         self.model = model
         self.schema = schema
         self.settings = settings
         self.shape = shape
         self.density = density
+        self.flow = flow
+        self.outputs = outputs
         self.history = [dict(row) for row in history]
         self.facts = dict(facts or {})
         self.path = path
         self.collection: Collection | None = None  # what it was trained on, while that is in memory
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{f.name}: {len(f.values)} values" for f in self.schema.fields) or "nothing to ask for"
+        fields = ", ".join(f"{f.name}: {f.kind}" for f in self.schema.fields) or "nothing to ask for"
         place = f" at {self.path}" if self.path else ""
         name = self.facts.get("data", {}).get("name")
         return f"Run({self.facts.get('recipe') or 'defaults'} on {name}; {fields}{place})"
@@ -87,7 +98,17 @@ class Run:
     def learned(self) -> Learned:
         """What the tasks and measures need of the run."""
         s = self.settings
-        return Learned(self.model, self.schema, self.shape, s.binarise, self.density, s.precision)
+        return Learned(
+            self.model,
+            self.schema,
+            self.shape,
+            s.binarise,
+            self.density,
+            s.precision,
+            self.flow,
+            s.holes,
+            self.outputs,
+        )
 
     def generate(
         self,
@@ -96,81 +117,163 @@ class Run:
         seed: int = 0,
         temperature: float = 1.0,
         prior: str | None = None,
-    ) -> np.ndarray:
+        guidance: float = 1.0,
+    ) -> Any:
         """Pictures of what is asked: float32 [n, C, H, W] in [0, 1], or [N, n, C, H, W] for a list of N values.
 
-        asked: field name -> value, or a list of values; None or an absent field = unknown. prior: "fitted" (default
-        where a density was fitted), or "model". Picture i depends on (seed, i) alone. Raises Refused.
-        """
-        return tasks.generate(self.learned, asked, n, seed, temperature, prior)
+        Of a table: column name -> values [n] or [N, n], in the table's own names and units.
 
-    def reconstruct(self, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:
-        """x through posterior and decoder, [N, C, H, W]; deterministic unless seeded."""
-        return tasks.reconstruct(self.learned, x, given, seed)
+        asked: field name -> value, or a list of values; None or an absent field = unknown. prior: "fitted" (default
+        where a density was fitted), "flow" where one was fitted (`fit_flow`), or "model". guidance: above 1, what is
+        asked is exaggerated (needs fields that may be left out). Picture i depends on (seed, i) alone. Raises Refused.
+        """
+        drawn = tasks.generate(self.learned, asked, n, seed, temperature, prior, guidance)
+        return drawn if self.outputs is None else decode_rows(self.outputs, drawn)
+
+    def fill(
+        self,
+        x: Any,
+        seen: Any,
+        given: Asked | None = None,
+        n: int = 5,
+        seed: int = 0,
+        temperature: float = 1.0,
+    ) -> np.ndarray:
+        """n completions of the hidden parts of x, float32 [N, n, C, H, W]; seen pixels come back bit-identical.
+
+        x: [N, C, H, W] float in [0, 1]; seen: bool [N, C, H, W] or [N, 1, H, W], True where a pixel is given; given:
+        what else is known. Raises Refused, also where the model was not trained with holes.
+        """
+        no_pictures(self.outputs, "fill")
+        return fill(self.learned, x, seen, given, n, seed, temperature)
+
+    def impute(self, table: Any, n: int = 1, seed: int = 0, prior: str | None = None) -> dict[str, np.ndarray]:
+        """The generated columns of a table with their blanks drawn given the row's known cells and condition.
+
+        table: a data frame, a dict of columns or a file; cells that are generated may be blank in any row. Column name
+        -> values [N], or [N, n] for n > 1 draws of each blank; known cells come back as they were, in every draw. From
+        p(blank | known, condition) by importance resampling; row i depends on (seed, i) alone. Raises Refused, also for
+        a run that generates pictures.
+        """
+        if self.outputs is None:
+            raise Refused("impute is for tables, and this run generates pictures; fill completes a picture")
+        found = impute(self.learned, table, n, seed=seed, prior=prior)
+        weak = int((found.effective < FEW).sum())
+        if weak:
+            warnings.warn(f"the known cells of {weak:,} rows are unlikely, so that their draws are alike", stacklevel=2)
+        return {name: values[:, 0] if n == 1 else values for name, values in found.columns.items()}
+
+    def fit_flow(
+        self, x: Any = None, given: Asked | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> nn.Module:
+        """Fit a conditional flow to the latents, for generate(..., prior="flow"); kept in the run's folder.
+
+        x, given: the training images and what is known of them, by default those in memory. Raises Refused where there
+        are none, or zuko is not installed.
+        """
+        from condvae.latents import flow_of
+
+        if x is not None:
+            part = collect(x, given).train if self.outputs is None else part_of_table(self.learned, x)
+        elif self.collection is not None:
+            part = self.collection.train
+        else:
+            raise Refused("x must be given to fit a flow, for this run's training images are not in memory")
+        self.flow = flow_of(self.model, part, self.schema, self.settings, progress)
+        if self.path is not None:
+            save_density(self.path / "flow.safetensors", self.flow, False)
+        return self.flow
+
+    def reconstruct(self, x: Any, given: Asked | None = None, seed: int | None = None) -> Any:
+        """x through posterior and decoder, [N, C, H, W]; deterministic unless seeded.
+
+        Of a table: column name -> values [N], the likeliest names and mean numbers.
+        """
+        if self.outputs is None:
+            return tasks.reconstruct(self.learned, x, given, seed)
+        rows, told = rows_given(self.learned, x, given)
+        return decode_rows(self.outputs, tasks.reconstruct(self.learned, rows, told, seed))
 
     def restyle(self, x: Any, given: Asked | None, to: Asked, seed: int | None = None) -> np.ndarray:
         """x in its own style under other conditions, [N, C, H, W]; a list of K labels gives [N, K, C, H, W]."""
+        no_pictures(self.outputs, "restyle")
         return tasks.restyle(self.learned, x, given, to, seed)
 
     def interpolate(self, a: Any, b: Any, given_a: Asked | None = None, given_b: Asked | None = None, steps: int = 9):
         """From pictures a to pictures b through the latents: [N, steps, C, H, W]."""
+        no_pictures(self.outputs, "interpolate")
         return tasks.interpolate(self.learned, a, b, given_a, given_b, steps)
 
     def manifold(self, asked: Asked | None = None, size: int = 15, units: tuple[int, int] = (0, 1)) -> np.ndarray:
         """The latent plane of one condition as pictures, [size, size, C, H, W]."""
+        no_pictures(self.outputs, "manifold")
         return tasks.manifold(self.learned, asked, size, units)
 
     def classify(
         self, x: Any, field: str | None = None, given: Asked | None = None, k: int | None = None
     ) -> Classified:
-        """Which label x has, by Bayes' rule on the bound: `.names` [N], `.probabilities` [N, K]."""
+        """Which label x has, by Bayes' rule on the bound: `.names` [N], `.probabilities` [N, K].
+
+        Of a table, the label is one that is asked for; the table's own column of it is not looked at.
+        """
+        if self.outputs is not None:
+            x, told = rows_given(self.learned, x, given)
+            given = {name: told[name] for name in told if name != label_field(self.learned, field).name}
         return tasks.classify(self.learned, x, field, given, CLASSIFY_SAMPLES if k is None else k)
 
     def log_prob(
         self, x: Any, given: Asked | None = None, k: int = 500, seed: int = 0, prior: str | None = None
     ) -> np.ndarray:
-        """log p(x | c) by k importance samples, float64 [N] nats, under the run's protocol of grey pixels."""
+        """log p(x | c) by k importance samples, float64 [N] nats, under the run's protocol of grey pixels.
+
+        Of a table, which holds the columns of x and those of c: of standardised numbers (densities) and names
+        (probabilities) together; unknown cells are not scored.
+        """
+        if self.outputs is not None:
+            x, given = rows_given(self.learned, x, given)
         return tasks.log_prob(self.learned, x, given, k, seed, prior)
 
     def embed(self, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:
-        """Posterior means of x's latents [N, Z]; a posterior draw where seeded."""
+        """Posterior means of x's latents [N, Z]; a posterior draw where seeded. x may be a table, where it was one."""
+        if self.outputs is not None:
+            x, given = rows_given(self.learned, x, given)
         return tasks.embed(self.learned, x, given, seed)
 
     def evaluate(
         self,
         x: Any,
         given: Asked | None = None,
-        judge: Judge | None = None,
+        judge: Reader | Mapping[str, Reader] | None = None,
         k: int | None = None,
         limit: int | None = None,
         prior: str | None = None,
         progress: Callable[[str, int, int], None] | None = None,
-    ) -> Evaluation:
-        """How good the model is on x [N, C, H, W] with its labels, in numbers and words.
+    ) -> Evaluation | TableEvaluation:
+        """How good the model is on x [N, C, H, W] with what is given of it, in numbers and words.
 
-        judge: reads the labels of what the model draws; by default the one pinned for the data, else one trained once
-        on the run's training images where they are in memory, else on half of x, and kept in the user's cache. k:
-        importance samples an image (100); limit: images whose likelihood is weighed (1,000; 0 = all). Raises Refused.
+        judge: what reads the drawings back: field name -> a label's judge or a number's regressor; a judge alone is the
+        first label's. By default each is the one pinned for the data, else one trained once on the run's training
+        images where they are in memory, else on half of x, and kept in the user's cache. k: importance samples an image
+        (100); limit: images whose likelihood is weighed (1,000; 0 = all). Raises Refused.
         """
+        if self.outputs is not None:
+            from condvae.table_measures import evaluate_rows
+
+            rows, told = rows_given(self.learned, x, given)
+            return evaluate_rows(self.learned, rows, told, k, limit, prior, progress=progress)
         from condvae.measures import evaluate
 
         real = self.collection.train if self.collection is not None and self.schema.fields else None
-        if judge is None and self.schema.fields and given:
-            judge = self._judge(x, given)
-        return evaluate(self.learned, x, given, judge, real, k, limit, prior, progress=progress)
+        panel = Panel() if judge is not None or not given else self._judge(x, given)
+        readers = panel.readers if judge is None else judge
+        return evaluate(
+            self.learned, x, given, readers, real, k, limit, prior, progress=progress, unjudged=panel.missing
+        )
 
-    def _judge(self, x: Any, given: Asked) -> Judge | None:
-        """The judge of what is asked: pinned, or trained on images that the model is not measured on."""
-        field = self.schema.fields[0]
-        if len(self.schema.fields) != 1 or field.name not in given:
-            return None
-        pinned = judges.pinned(str(self.facts.get("data", {}).get("name")), field.values, self.shape)
-        if pinned is not None:
-            return pinned
-        shown = collect(x, {field.name: given[field.name]})
-        if self.collection is not None:
-            return judges.judge_for(replace(self.collection, test=shown.train), field.name)
-        return judges.judge_for(shown, field.name)
+    def _judge(self, x: Any, given: Asked) -> Panel:
+        """What reads the fields that are given: pinned, or trained on images that the model is not measured on."""
+        name = str(self.facts.get("data", {}).get("name"))
+        return panel_of(self.learned, pictures_of(self.learned, x), given, name, self.collection)
 
     def save(self, path: str | Path, half: bool = False) -> Path:
         """Write the run into a folder; `half` stores the weights in half precision."""
@@ -178,9 +281,9 @@ class Run:
         weights = self.model.state_dict()
         write_tensors(folder / "model.safetensors", half_precision(weights) if half else weights)
         if self.density is not None:
-            table = self.density.state_dict()
-            sizes = {"sizes": json.dumps(self.density.sizes)}
-            write_tensors(folder / "density.safetensors", half_precision(table) if half else table, sizes)
+            save_density(folder / "density.safetensors", self.density, half)
+        if self.flow is not None:
+            save_density(folder / "flow.safetensors", self.flow, half)
         write_text(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in self.history))
         write_json(folder / "run.json", self.to_json())
         self.path = folder
@@ -193,6 +296,7 @@ class Run:
             **self.facts,
             "shape": list(self.shape),
             "schema": self.schema.to_json(),
+            **({"outputs": self.outputs.to_json()} if self.outputs is not None else {}),
             "settings": self.settings.model_dump(mode="json"),
         }
 
@@ -208,30 +312,22 @@ def load(path: str | Path) -> Run:
         raise Refused(f"{folder / 'run.json'} is not of format {FORMAT}; it was written by another version of condvae")
     try:
         schema = Schema.from_json(data.pop("schema"))
+        outputs = Schema.from_json(data.pop("outputs")) if "outputs" in data else None
         settings = Settings.model_validate(data.pop("settings"))
         channels, height, width = data.pop("shape")
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"{folder / 'run.json'} lacks or garbles what a run needs ({error})") from None
     shape = (int(channels), int(height), int(width))
-    model = build(settings, schema, shape)
+    model = build(settings, schema, shape, outputs)
     pour(model, folder / "model.safetensors")
-    density = None
-    if (folder / "density.safetensors").is_file():
-        table, sizes = read_tensors(folder / "density.safetensors")
-        density = read_density(folder / "density.safetensors", table, sizes)
+    density, flow = (
+        load_density(folder / name) if (folder / name).is_file() else None
+        for name in ("density.safetensors", "flow.safetensors")
+    )
+    if isinstance(flow, FlowDensity) and flow.based:
+        flow.attach(model.prior)
     data.pop("format")
-    return Run(model, schema, settings, shape, density, read_history(folder), data, folder)
-
-
-def read_density(path: Path, table: Mapping[str, Tensor], facts: Mapping[str, str]) -> LabelMixture:
-    """The density of a file; Refused where the file holds something else."""
-    try:
-        density = LabelMixture(**json.loads(facts["sizes"]))
-        density.load_state_dict(full_precision(table))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
-        raise Refused(f"{path} does not hold a density of condvae's ({first}); remove it, or train anew") from None
-    return density
+    return Run(model, schema, settings, shape, density, read_history(folder), data, folder, outputs, flow)
 
 
 def pour(model: nn.Module, path: Path) -> None:

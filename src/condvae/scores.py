@@ -130,9 +130,14 @@ def columns_for(learned: Learned, images: Images, given: Asked | None) -> Column
     """What is given of the pictures, as columns; labels that are unknown and have no blank input are classified."""
     columns = columns_of(learned, given, len(images))
     for field in learned.schema.fields:
-        rows = np.flatnonzero(columns[field.name] < 0)
+        rows = np.flatnonzero(field.unknown(columns[field.name]))
         if field.optional or not len(rows):
             continue
+        if not isinstance(field, Label):
+            raise Refused(
+                f"{field.name} must be given, one value a row: this model was trained on rows that all have one; train "
+                "with drop=0.1 to leave it out"
+            )
         read = posterior(learned, learned.using(), images, columns, field, CLASSIFY_SAMPLES, 0, rows=rows)
         column = columns[field.name].copy()
         column[rows] = read.probabilities.argmax(1)
@@ -142,11 +147,14 @@ def columns_for(learned: Learned, images: Images, given: Asked | None) -> Column
 
 def label_field(learned: Learned, name: str | None) -> Label:
     """The field of that name, or the only one."""
-    fields = learned.schema.fields
+    fields = learned.schema.labels
     if not fields:
         raise Refused("this model was trained without labels, so it cannot classify; train it with labels")
     if name is not None:
-        return learned.schema.field(str(name))
+        found = learned.schema.field(str(name))
+        if not isinstance(found, Label):
+            raise Refused(f"field must be a label to be read, one of {', '.join(f.name for f in fields)}; got {name!r}")
+        return found
     if len(fields) > 1:
         raise Refused(f"field must name what to read, one of {', '.join(f.name for f in fields)}; got None")
     return next(iter(fields))
@@ -186,45 +194,45 @@ def marginal(
     progress: Progress | None = None,
     rows: np.ndarray | None = None,
 ) -> Importance:
-    """log p(x | what is known), the fields that are unknown and have no blank input summed over by their shares."""
+    """log p(x | what is known), the fields that are unknown and have no blank input summed over by their shares.
+
+    A number is summed over 16 equally likely values.
+    """
     rows = np.arange(len(images)) if rows is None else rows
-    fields = open_fields(learned.schema, columns, rows)
-    known = np.ones(len(rows), bool)
-    for field in fields:
-        known &= columns[field.name][rows] >= 0
-    combinations = math.prod(len(field.values) for field in fields)
-    if combinations > COMBINATIONS:
+    schema = learned.schema
+    fields = open_fields(schema, columns, rows)
+    blanks = np.stack([field.unknown(columns[field.name][rows]) for field in fields], 1) if fields else None
+    patterns = [()] if blanks is None else [tuple(bool(one) for one in row) for row in np.unique(blanks, axis=0)]
+    supports = {field.name: field.support() for field in fields}  # pyright: ignore
+    sums = [[field for field, blank in zip(fields, pattern, strict=False) if blank] for pattern in patterns]
+    ways = [math.prod(len(supports[field.name][1]) for field in some) for some in sums]
+    if max(ways) > COMBINATIONS:
         raise Refused(
             f"unknown fields may be summed over {COMBINATIONS} combinations of their values, here they have "
-            f"{combinations}; give more of {', '.join(field.name for field in fields)}"
+            f"{max(ways)}; give more of {', '.join(field.name for field in fields)}"
         )
+    members = [
+        np.arange(len(rows)) if blanks is None else np.flatnonzero((blanks == pattern).all(1)) for pattern in patterns
+    ]
     out = Importance(np.full(len(rows), -np.inf), np.zeros(len(rows)), np.full(len(rows), np.nan))
     best = np.full(len(rows), -np.inf)
-    times = np.ones(len(rows), np.int64)
-    for field in fields:
-        times *= np.where(columns[field.name][rows] < 0, len(field.values), 1)
-    total = int(times.sum())
+    total = sum(len(some) * way for some, way in zip(members, ways, strict=True))
     done = 0
-    if known.any():
-        found = settled(learned, model, images, columns, rows[known], k, seed, shifted(progress, 0, total))
-        out.log_prob[known], out.effective[known], out.elbo[known] = found.log_prob, found.effective, found.elbo
-        done = int(known.sum())
-    for values in product(*(range(len(field.values)) for field in fields)) if fields else ():
-        asked, share, fits = dict(columns), np.zeros(len(rows)), ~known
-        for field, value in zip(fields, values, strict=True):
-            column = columns[field.name]
-            # a row that knows this field takes part in the one combination that agrees with it
-            blank = column[rows] < 0
-            fits = fits & (blank | (column[rows] == value))
-            share = share + np.where(blank, math.log(max(field.shares[value], 1e-300)), 0.0)
-            asked[field.name] = np.where(column < 0, value, column)
-        if fits.any():
-            found = settled(learned, model, images, asked, rows[fits], k, seed, shifted(progress, done, total))
-            done += int(fits.sum())
-            joint = found.log_prob + share[fits]
-            out.log_prob[fits] = np.logaddexp(out.log_prob[fits], joint)
-            out.effective[fits] = np.where(joint > best[fits], found.effective, out.effective[fits])
-            best[fits] = np.maximum(best[fits], joint)
+    for some, own in zip(sums, members, strict=True):
+        for places in product(*(range(len(supports[field.name][1])) for field in some)):
+            asked, share = dict(columns), 0.0
+            for field, place in zip(some, places, strict=True):
+                entries, shares = supports[field.name]
+                asked[field.name] = field.filled(asked[field.name], entries[place])
+                share += float(shares[place])
+            found = settled(learned, model, images, asked, rows[own], k, seed, shifted(progress, done, total))
+            done += len(own)
+            joint = found.log_prob + share
+            out.log_prob[own] = np.logaddexp(out.log_prob[own], joint)
+            out.effective[own] = np.where(joint > best[own], found.effective, out.effective[own])
+            best[own] = np.maximum(best[own], joint)
+            if not some:
+                out.elbo[own] = found.elbo
     return out
 
 
@@ -279,7 +287,7 @@ def weight_blocks(
         else:
             z = sample(kept.q, draw, 0)
             trace = model(c, z=(z,), draw=draw)
-            trace = Trace((Latent(trace.latents[0].p, kept.q, z),), trace.x, samples)
+            trace = Trace((Latent(trace.latents[0].p, kept.q, z),), trace.x, samples, trace.scored)
         yield log_weights(trace, x).double()[: k - block * samples]
 
 

@@ -15,7 +15,12 @@ from condvae.errors import Refused, suggest
 Network = Literal["conv", "mlp"]
 Likelihood = Literal["auto", "bernoulli", "autoregressive", "gaussian", "logistic"]
 Binarise = Literal["grey", "dynamic", "static"]
-Density = Literal["auto", "gaussian", "mixture", "none"]
+Density = Literal["auto", "gaussian", "mixture", "flow", "none"]
+Holes = Literal[
+    "none", "any", "quadrants-1", "quadrants-2", "quadrants-3", "quadrants", "halves", "boxes", "strokes", "pixels",
+    "outpainting",
+]  # fmt: skip
+Balance = Literal["auto", "always", "never"]
 
 
 class Settings(BaseModel):
@@ -49,6 +54,13 @@ class Settings(BaseModel):
     """Noise of a Gaussian likelihood: a number, learned, or the optimal one."""
     binarise: Binarise = "grey"
     """What the model sees of grey pixels: themselves, a new binary draw each time, or one fixed binary draw."""
+    holes: Holes = "none"
+    """Holes that the model learns to fill: "any", or one kind; only hidden pixels are then scored."""
+    drop: float | None = Field(None, ge=0, lt=1)
+    """Share of the rows from which each field is hidden in training, so that it may be left out; by default 0.1 of a
+    field that has blanks in the data, else 0."""
+    balance: Balance = "auto"
+    """Batches in which all values of the most uneven label are equally frequent: "auto" = from about 5 to 1 on."""
     blind: float = Field(0.15, ge=0, le=1)
     """Share of the training over which an autoregressive layer learns to see, so that the latents learn first."""
 
@@ -73,11 +85,12 @@ class Settings(BaseModel):
     samples: int = Field(1, ge=1)
     """Monte-Carlo samples of the latents a row and step."""
     importance: bool = False
-    """Train on the importance-weighted bound of the samples in place of the ELBO."""
+    """Train on the importance-weighted bound of the samples in place of the ELBO, after the warm-up."""
     clip: float = Field(0.0, ge=0)
     """Largest norm of the gradient, clipped after backward; 0 = no clipping."""
     density: Density = "auto"
-    """Density fitted to the latents of each label after training, the default prior for generation."""
+    """Density fitted to the latents after training, the default prior for generation; "flow" fits a conditional
+    coupling flow beside the mixture (needs zuko)."""
     density_components: int = Field(160, ge=1)
     """Gaussians of each label's fine mixture in that density, at most; fewer make a smaller file."""
     hold_out: float = Field(0.05, ge=0)
@@ -111,6 +124,9 @@ class Overrides(TypedDict, total=False):
     likelihood: Likelihood
     sigma: float | Literal["learned", "optimal"]
     binarise: Binarise
+    holes: Holes
+    drop: float | None
+    balance: Balance
     blind: float
     epochs: int
     batch: int | None

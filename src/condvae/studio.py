@@ -9,16 +9,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from condvae import maps, pictures
+from condvae.conditions import Label
 from condvae.errors import Refused
 from condvae.gallery import plane, tiles
-from condvae.intake import Seen, combinations, parse, seen
+from condvae.intake import Seen, combinations, example, parse, seen
+from condvae.replies import Reply, cell, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, load
 from condvae.storage import write_text
 
@@ -31,16 +32,6 @@ EMBEDDED = {"pca": 10_000, "tsne": 2_000}
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What a request gave: lines of words, `data` for a program (JSON), the files written, and notes on the way."""
-
-    lines: tuple[str, ...] = ()
-    data: Any = None
-    files: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
 def generate(
     run: str,
     words: Sequence[str] = (),
@@ -50,17 +41,19 @@ def generate(
     seed: int = 0,
     temperature: float = 1.0,
     prior: str | None = None,
+    guidance: float = 1.0,
 ) -> Reply:
     """n pictures of each combination of what is asked, as a grid (.png, ...) and as arrays (.npz).
 
-    An npz holds `images` [R, n, C, H, W] float32 in [0, 1] and, a field, the R names asked ("" = unknown).
+    An npz holds `images` [R, n, C, H, W] float32 in [0, 1] and, a field, the R values asked: names ("" = unknown), or
+    numbers (NaN = unknown). guidance: how strongly the condition is pressed, 1 = as it was learnt.
     """
     check_targets(out, npz)
     drawer = load(run)
     columns, names = combinations(parse(words, drawer.schema))
     if n >= 1 and n * len(names) * int(np.prod(drawer.shape)) > MOST_VALUES:
         raise Refused(f"n may be at most {MOST_VALUES // (len(names) * int(np.prod(drawer.shape))):,} here; got {n:,}")
-    images = drawer.generate(columns, n, seed, temperature, prior)
+    images = drawer.generate(columns, n, seed, temperature, prior, guidance=guidance)
     if not columns:
         images = images[None]
     written = []
@@ -68,8 +61,7 @@ def generate(
         if target is None:
             continue
         if is_arrays(target):
-            asked = {name: np.asarray([value or "" for value in values]) for name, values in columns.items()}
-            written.append(write_npz(target, {"images": images, **asked, "seed": np.asarray(seed)}))
+            written.append(write_npz(target, {"images": images, **texts(columns), "seed": np.asarray(seed)}))
         else:
             written.append(pictures.save(tiles(images, names if len(names) > 1 else None), target))
     what = "no label" if not columns else " and ".join(names) if len(names) <= 3 else f"{len(names)} requests"
@@ -109,25 +101,28 @@ def restyle(
     data_dir: str | None = None,
     limit: int | None = None,
 ) -> Reply:
-    """Pictures in their own style under other labels: all of the first field's values, or those of `to`."""
+    """Pictures in their own style under other conditions: all values of the first label, or what `to` asks."""
     target = check_targets(out)
     drawer = load(run)
     if not drawer.schema.fields:
         raise Refused("this run was trained without conditions, so there is no other label to go to")
     wanted = parse(to, drawer.schema)
+    if not wanted and not drawer.schema.labels:
+        raise Refused(f"say where to go with --to FIELD=VALUE, such as {example(drawer.schema)}; this run has no label")
     if not wanted:
-        wanted = {drawer.schema.fields[0].name: list(drawer.schema.fields[0].values)}
+        wanted = {drawer.schema.labels[0].name: list(drawer.schema.labels[0].values)}
     columns, names = combinations(wanted)
     found = looked_at(drawer, seen(drawer, what, given, data_dir, limit or 12))
     restyled = drawer.restyle(found.x, found.given, columns)
     if is_arrays(target):
-        asked = {f"to_{name}": texts(columns)[name] for name in columns}
+        asked = {f"to_{name}": column for name, column in texts(columns).items()}
         path = write_npz(target, {"images": restyled, "real": found.x, **texts(found.given), **asked})
     else:
         rows = {name: restyled[:, place] for place, name in enumerate(names)}
         path = pictures.save(pictures.before_after({"real": found.x, **rows}), target)
+    kind = "label" if all(isinstance(drawer.schema.field(name), Label) for name in columns) else "condition"
     return Reply(
-        (f"{counted(len(found.x), 'picture')} under {counted(len(names), 'label')}: {path}",),
+        (f"{counted(len(found.x), 'picture')} under {counted(len(names), kind)}: {path}",),
         None,
         (path,),
         found.notes,
@@ -146,12 +141,12 @@ def classify(
     """Which label pictures have, by Bayes' rule on the bound; the share read rightly where labels are known."""
     reader = load(run)
     found = looked_at(reader, seen(reader, what, given, data_dir, limit))
-    name = field or (reader.schema.fields[0].name if len(reader.schema.fields) == 1 else None)
+    name = field or (reader.schema.labels[0].name if len(reader.schema.labels) == 1 else None)
     others = {key: value for key, value in found.given.items() if key != name}
     read = (
-        reader.classify(found.x, field, others)
+        reader.classify(found.x, name, others)
         if progress is None
-        else in_parts(reader, found.x, field, others, progress)
+        else in_parts(reader, found.x, name, others, progress)
     )
     names = [str(one) for one in read.names]
     data: dict[str, Any] = {
@@ -196,7 +191,7 @@ def embed(
     found = seen(reader, what, (), data_dir, limit or EMBEDDED.get(method, 1))
     z = reader.embed(found.x, found.given)
     flat, said = plane(z, method, seed)
-    field = reader.schema.fields[0] if reader.schema.fields else None
+    field = next(iter(reader.schema.labels), None)
     labels = found.given.get(field.name) if field is not None else None
     if is_arrays(target):
         path = write_npz(target, {"z": z, "xy": flat, **texts(found.given)})
@@ -238,28 +233,6 @@ def check_targets(out: str | None, npz: str | None = None, more: Sequence[str] =
     return str(out or npz)
 
 
-def counted(number: int, what: str) -> str:
-    """1 -> "1 picture", 2 -> "2 pictures"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def is_arrays(target: str) -> bool:
-    """Whether a file to write holds arrays, not a picture."""
-    return Path(target).suffix.lower() == ".npz"
-
-
-def texts(columns: Mapping[str, Sequence[str | None]]) -> dict[str, np.ndarray]:
-    """Columns of names as arrays of text, "" where unknown; no pickle is needed to read them."""
-    return {name: np.asarray([value or "" for value in values], np.str_) for name, values in columns.items()}
-
-
-def write_npz(target: str, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write arrays as an npz file, whole or not at all."""
-    memory = io.BytesIO()
-    np.savez_compressed(memory, allow_pickle=False, **dict(arrays))
-    return pictures.write_bytes(memory.getvalue(), target)
-
-
 def write_csv(target: Path, found: Seen, flat: np.ndarray, z: np.ndarray) -> Path:
     """One line a picture: its number, labels, two coordinates, and latents."""
     memory = io.StringIO()
@@ -267,7 +240,7 @@ def write_csv(target: Path, found: Seen, flat: np.ndarray, z: np.ndarray) -> Pat
     places = ("x", "y")[: flat.shape[1]]
     sheet.writerow(["row", *found.given, *places, *(f"z{i}" for i in range(z.shape[1]))])
     for i in range(len(z)):
-        labels = [values[i] or "" for values in found.given.values()]
-        sheet.writerow([i, *labels, *(f"{v:.6g}" for v in flat[i]), *(f"{v:.6g}" for v in z[i])])
+        given = [cell(values[i]) for values in found.given.values()]
+        sheet.writerow([i, *given, *(f"{v:.6g}" for v in flat[i]), *(f"{v:.6g}" for v in z[i])])
     write_text(target, memory.getvalue())
     return target

@@ -7,14 +7,14 @@ Every task takes a `Learned` first, leaves it as it was (modes, gradients, rando
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from condvae.densities import LabelMixture
 from condvae.errors import Refused
 from condvae.images import Images
 from condvae.learned import (
@@ -62,28 +62,52 @@ def generate(
     seed: int = 0,
     temperature: float = 1.0,
     prior: str | None = None,
+    guidance: float = 1.0,
 ) -> np.ndarray:
     """n pictures of what is asked, [n, C, H, W] in [0, 1]; [N, n, C, H, W] for a list of N values.
 
     asked: field -> value, or a list of values, one a request (several lists are equally long); None, NaN or an absent
     field = unknown: the model's blank input where it has one, else drawn from the labels' shares. temperature:
-    scales the latents' noise, 0 = the mean. prior: as `Learned.using`. Picture j of request r is a function of
-    (seed, r, j), whatever else is asked for.
+    scales the latents' noise, 0 = the mean. prior: as `Learned.using`. guidance: above 1, the likelihood's natural
+    parameters (logits, means) are extrapolated from those of the blank condition with the same z; the fields asked for
+    must have a blank input. Picture j of request r is a function of (seed, r, j), whatever else is asked for. Of a
+    partial picture that is asked for, the seen pixels come back as they were given.
 
     Refused for names, values or numbers that cannot be used.
     """
     n, seed, model = whole(n, "n", 1), seed_in(seed), learned.using(prior)
-    if not isinstance(temperature, int | float | np.number) or not 0 <= float(temperature) < math.inf:
-        raise Refused(f"temperature must be a number of at least 0, 1 for the prior as it is; got {temperature!r}")
+    temperature, guidance = at_least_0(temperature, "temperature"), at_least_0(guidance, "guidance")
     columns, count, listed = requests(learned.schema, asked)
+    blank = unguided(learned, columns) if guidance != 1 else None
     names = np.stack([np.repeat(np.arange(count), n), np.tile(np.arange(n), count)], 1)
-    columns = drawn(learned.schema, {name: np.repeat(column, n) for name, column in columns.items()}, names, seed)
+    columns = drawn(learned.schema, {name: np.repeat(column, n, 0) for name, column in columns.items()}, names, seed)
     out = np.empty((count * n, *learned.shape), np.float32)
     with evaluating(model), learned.arithmetic():
         for rows, kept in chunks(len(out)):
-            draw = Draw(RowNoise(seed, names[rows], learned.device), float(temperature))
-            store(out, kept, model(learned.condition(columns, rows), draw=draw), draw)
+            draw = Draw(RowNoise(seed, names[rows], learned.device), temperature)
+            c = learned.condition(columns, rows)
+            trace = model(c, draw=draw)
+            if blank is not None:
+                free = model(learned.condition(blank, np.zeros_like(rows)), z=trace.z, draw=draw)
+                trace = replace(trace, x=trace.x.guided(free.x, guidance))
+            store(out, kept, trace, draw, c)
     return out.reshape(count, n, *learned.shape) if listed else out
+
+
+def at_least_0(value: Any, name: str) -> float:
+    """The value as a float; Refused where it is no finite number of at least 0."""
+    if not isinstance(value, int | float | np.number) or not 0 <= float(value) < math.inf:
+        raise Refused(f"{name} must be a number of at least 0, 1 for the model as it is; got {value!r}")
+    return float(value)
+
+
+def unguided(learned: Learned, columns: Columns) -> Columns:
+    """One row in which nothing is known: what guidance leads away from. Refused where a field has no blank input."""
+    firm = [field.name for field in learned.schema.fields if not field.optional]
+    if firm or not learned.schema.fields:
+        what = ", ".join(firm) or "this model, which has nothing to ask for,"
+        raise Refused(f"guidance must be 1 here, for {what} has no blank input; train with drop=0.1 to guide")
+    return {field.name: field.blank(1) for field in learned.schema.fields}
 
 
 def reconstruct(learned: Learned, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:
@@ -132,7 +156,7 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
     if not to:
         raise Refused("to must say what is wanted, such as {'digit': 3}; got nothing")
     for field in open_fields(learned.schema, {name: wanted[name] for name in to} | absent(learned, to), [0]):
-        raise Refused(f"to must hold one of {field.name}'s values, for this model has no blank input; got None")
+        raise Refused(f"to must hold a value of {field.name}, for this model has no blank input; got None")
     images, columns = opened(learned, x, given)
     out = np.empty((len(images), count, *learned.shape), np.float32)
     with evaluating(learned.model):
@@ -142,10 +166,11 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
             for place in range(count):
                 target = dict(columns)
                 for name in to:
-                    target[name] = np.full(len(images), wanted[name][place])
+                    target[name] = np.repeat(wanted[name][place : place + 1], len(images), 0)
                 changed = np.zeros(len(rows), bool)
                 for name in to:
-                    changed |= target[name][rows] != columns[name][rows]
+                    differs = target[name][rows] != columns[name][rows]
+                    changed |= differs.reshape(len(rows), -1).any(1)
                 store(out[:, place], kept, restyled(learned, learned.condition(target, rows), draw, changed), draw)
     return out if listed else out[:, 0]
 
@@ -158,10 +183,11 @@ def restyled(learned: Learned, c: Condition, draw: Draw, changed: np.ndarray) ->
     """
     trace = learned.model(c, draw=draw)
     fitted = learned.fitted
-    if not isinstance(fitted, LabelMixture) or len(trace.latents) != 1 or not changed.any():
+    if not hasattr(fitted, "typical") or len(trace.latents) != 1 or not changed.any():
         return trace
     z = trace.z[0]
-    moved = torch.where(torch.from_numpy(changed).to(z.device)[:, None], fitted.typical(z, c), z)
+    typical = cast(Any, fitted).typical(z, c)
+    moved = torch.where(torch.from_numpy(changed).to(z.device)[:, None], typical, z)
     return learned.model(c, z=(moved,), draw=draw)
 
 
@@ -190,7 +216,7 @@ def interpolate(
             noise_a, noise_b = ([noise_of(latent, latent.p) for latent in trace.latents] for trace in (a, b))
             c_a, c_b = (learned.condition(columns, rows) for _, columns in ends)
             for step, t in enumerate(np.linspace(0, 1, steps)):
-                c = type(c_a)(torch.lerp(c_a.vector, c_b.vector, float(t)))
+                c = Condition(torch.lerp(c_a.vector, c_b.vector, float(t)), c_a.picture)
                 draw = Draw(Given([arc(p, q, float(t)) for p, q in zip(noise_a, noise_b, strict=True)]))
                 store(out[:, step], kept, learned.model(c, draw=draw), draw)
     return out
@@ -219,7 +245,7 @@ def manifold(
     if listed:
         raise Refused("a manifold shows one condition; give one value a field, not a list")
     for field in open_fields(learned.schema, columns, [0]):
-        raise Refused(f"a manifold needs {field.name}, one of {', '.join(field.values[:20])}; got None")
+        raise Refused(f"a manifold needs {field.name}, such as {field.example}; got None")
     tail = (1 - spread) / 2
     steps = torch.special.ndtri(torch.linspace(tail, 1 - tail, size, dtype=torch.float64)).float()
     with evaluating(model):
@@ -279,7 +305,8 @@ def opened(learned: Learned, x: Any, given: Asked | None, argument: str = "x") -
 
 def absent(learned: Learned, to: Asked) -> Columns:
     """Columns for the fields that `to` leaves as they are: known, whatever they are."""
-    return {field.name: np.zeros(1, np.int64) for field in learned.schema.fields if field.name not in to}
+    fields = [field for field in learned.schema.fields if field.name not in to and not field.optional]
+    return {field.name: field.support()[0][:1] for field in fields}  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def inferred(
@@ -295,7 +322,12 @@ def inferred(
     return learned.model(learned.condition(columns, rows), x, draw=draw), draw
 
 
-def store(out: np.ndarray, kept: slice, trace: Trace, draw: Draw) -> None:
-    """Write the trace's pictures into their rows of `out`; what pads the chunk is dropped."""
+def store(out: np.ndarray, kept: slice, trace: Trace, draw: Draw, c: Condition | None = None) -> None:
+    """Write the trace's pictures into their rows of `out`; what pads the chunk is dropped.
+
+    c: where its partial picture is given, seen pixels are kept as they are.
+    """
     pictures = trace.x.picture(draw)  # pyright: ignore[reportAttributeAccessIssue]
+    if c is not None and c.picture is not None:
+        pictures = torch.where(c.picture[:, -1:] > 0, c.picture[:, :-1], pictures.to(c.picture))
     out[kept] = pictures[: kept.stop - kept.start].float().cpu().numpy()

@@ -88,12 +88,14 @@ class Latent:
 class Trace:
     """What a pass leaves: its latents in the order of settling, and the distribution of x given them.
 
-    `x` is a `heads.Pixels`: `log_prob(x, seen)` [K * B] and `picture(draw)`. `k` is the number of samples a row.
+    `x` is a `heads.Pixels`: `log_prob(x, seen)` [K * B] and `picture(draw)`. `k` is the number of samples a row;
+    `scored` [B, 1, H, W] is 1 where a pixel is to be scored, None = all of them: what was given is not.
     """
 
     latents: tuple[Latent, ...]
     x: Distribution
     k: int = 1
+    scored: Tensor | None = None
 
     @property
     def z(self) -> tuple[Tensor, ...]:

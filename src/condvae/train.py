@@ -18,11 +18,14 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from condvae.balance import balanced_order
+from condvae.holes import seen_masks
 from condvae.models.base import Model, Terms
-from condvae.noise import Stream, seed_of
+from condvae.noise import Noise, Stream, seed_of
 from condvae.settings import Settings
 from condvae.trace import Batch, Condition, Draw
 
+DROP_LEVEL = -2  # the level of noise that hides fields
 EARLY = 0.04  # share of the training over which a cosine schedule first rises
 
 
@@ -53,7 +56,8 @@ class Batches:
     """Training rows in memory and the order in which an epoch reads them.
 
     x: gives the rows of an index [B] as a tensor [B, C, H, W], uint8 or float32; c: all rows' condition [N, D]; of each
-    batch, process `rank` of `world` takes its share.
+    batch, process `rank` of `world` takes its share. groups: a class a row [N], -1 = unknown; where given, batches are
+    balanced over the classes.
     """
 
     x: Callable[[Tensor], Tensor]
@@ -63,6 +67,7 @@ class Batches:
     rank: int = 0
     world: int = 1
     weight: Tensor | None = None
+    groups: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -74,7 +79,10 @@ class Batches:
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in its own order, without the first `skip`; a short last batch is kept."""
         generator = torch.Generator().manual_seed(seed_of(self.seed, epoch, 17))
-        order = torch.randperm(self.rows, generator=generator)
+        if self.groups is None:
+            order = torch.randperm(self.rows, generator=generator)
+        else:
+            order = balanced_order(self.groups, epoch, self.seed)
         for start in range(skip * self.size, self.rows, self.size):
             index = order[start : start + self.size][self.rank :: self.world]
             yield Batch(self.x(index), self.c[index], None if self.weight is None else self.weight[index])
@@ -94,13 +102,47 @@ class Work:
         self.batch, self.progress, self.stream = batch, progress, stream
 
 
+@dataclass(frozen=True)
+class Hiding:
+    """What is hidden from the model in training, anew at each step.
+
+    holes: the kind of hole that is cut into the pictures, "none" for a model without; drop: the share of rows from
+    which each field is hidden; spans: the columns of the condition's vector of each field that may be.
+    """
+
+    holes: str = "none"
+    drop: tuple[float, ...] = ()
+    spans: tuple[slice, ...] = ()
+
+    def __call__(self, c: Condition, x: Tensor, noise: Noise) -> Condition:
+        """The condition as the model is told it, for pictures x [B, C, H, W] as the model sees them."""
+        vector = c.vector
+        if self.spans:
+            uniform = noise.uniform([len(x), len(self.spans)], DROP_LEVEL).to(vector)
+            vector = vector.clone()
+            for place, (span, share) in enumerate(zip(self.spans, self.drop, strict=True)):
+                vector[:, span] *= (uniform[:, place] >= share).to(vector)[:, None]
+        return (
+            Condition(vector, c.picture)
+            if self.holes == "none"
+            else with_holes(Condition(vector), x, self.holes, noise)
+        )
+
+
+def with_holes(c: Condition, x: Tensor, holes: str, noise: Noise) -> Condition:
+    """The condition with what is seen of x [B, C, H, W] through holes of that kind."""
+    seen = seen_masks(holes, len(x), x.shape[2], x.shape[3], noise, x.device).to(x)
+    return Condition(c.vector, torch.cat([x * seen, seen], 1))
+
+
 class Learner(nn.Module):
     """What Fabric, DDP and compilation wrap: its forward is the model's loss on one batch of stored pixels."""
 
-    def __init__(self, model: Model, binarise: str) -> None:
+    def __init__(self, model: Model, binarise: str, hiding: Hiding | None = None) -> None:
         super().__init__()
         self.model = model
         self.binarise = binarise
+        self.hiding = hiding or Hiding()
 
     def forward(self, work: Work) -> tuple[Tensor, Terms, Terms]:
         """(sum of the terms, terms, notes) of a batch as it is stored."""
@@ -108,7 +150,8 @@ class Learner(nn.Module):
         x = as_float(batch.x)
         if self.binarise == "dynamic":
             x = (stream.uniform(x.shape, -1) < x).float()
-        terms, notes = self.model.loss(Batch(x, batch.c, batch.weight), work.progress, Draw(stream))
+        c = self.hiding(batch.c, x, stream)
+        terms, notes = self.model.loss(Batch(x, c, batch.weight), work.progress, Draw(stream))
         first, *rest = terms.values()
         return sum(rest, start=first), terms, notes
 
@@ -116,7 +159,7 @@ class Learner(nn.Module):
 class Training:
     """A model, its optimiser and its averaged weights on a device, at some step."""
 
-    def __init__(self, model: Model, settings: Settings) -> None:
+    def __init__(self, model: Model, settings: Settings, hiding: Hiding | None = None) -> None:
         self.settings = settings
         precision = {"32": "32-true", "bf16": "bf16-mixed"}[settings.precision]
         accelerator = {"mps": "mps", "cpu": "cpu", "cuda": "cuda"}.get(settings.device, "auto")
@@ -124,7 +167,7 @@ class Training:
             self.fabric = Fabric(accelerator=accelerator, devices=settings.devices, precision=precision)  # type: ignore[arg-type]
         self.model = model
         self.device = self.fabric.device
-        learner = Learner(model.to(self.device), settings.binarise)
+        learner = Learner(model.to(self.device), settings.binarise, hiding)
         self.optimiser = make_optimiser(learner, settings, fused=self.device.type in ("cpu", "cuda"))
         self.learner, self.wrapped = self.fabric.setup(learner, self.optimiser)
         self.averaged: Model | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from condvae.evaluation import Diversity, Estimate, Likelihood, Obedience, beyond
+from collections.abc import Mapping, Sequence
+
+from condvae.evaluation import Completion, Diversity, Estimate, Likelihood, Numbers, Obedience, Read, beyond
 
 __all__ = ["verdicts"]
 
@@ -10,7 +12,9 @@ SILENT = 0.1  # nats: a code, or a label, that tells less is taken to tell nothi
 ALIKE = 0.02  # of the real distance between two pictures of a label: below it drawings are one and the same
 POOR, WILD = 0.5, 1.5  # of the real distance: outside, drawings vary far less or far more than real images
 UNHEEDED, PARTLY, WELL = 0.1, 0.9, 0.97  # agreement with what is asked, beside that of the judge on real images
-WEAK = 0.5  # agreement of the judge with real labels, below which it can tell nothing
+WEAK = 0.5  # agreement of the judge with real labels, or a regressor's skill, below which it can tell nothing
+LOOSE = 0.2  # correlation of asked and read, beside the regressor's skill on real images: below it nothing is heeded
+NEARER = 0.5  # decibels by which a completion must be nearer to what was hidden than the mean image is
 FEW_UNITS = 0.25  # share of active units below which most of the latents are said to be idle
 
 
@@ -24,19 +28,29 @@ def verdicts(
     likelihood: Likelihood,
     shares: tuple[float, ...],
     prior: str,
+    others: Sequence[Obedience] = (),
+    numbers: Sequence[Numbers] = (),
+    completion: Completion | None = None,
+    frequencies: Mapping[str, tuple[float, ...]] | None = None,
 ) -> list[str]:
     """The verdicts, the bad ones first.
 
     Args:
         rate: mean KL of all latents, nats. active, units: latent units active within a condition, and in all.
-        shares: the labels' frequencies; empty without labels. prior: what was drawn with.
+        shares: the first label's frequencies; empty without labels. prior: what was drawn with.
+        others: the obedience of further labels. numbers: of numbers. completion: of a model that fills holes.
+        frequencies: field name -> the frequencies of a label's values.
     """
-    redraw = (
-        "draw with the fitted prior or at a lower temperature" if prior == "model" else "draw at a lower temperature"
-    )
-    told, heeded = about_label(label_gain, obedience, shares, redraw)
-    bad = [*about_latents(rate, active, units, diversity), *told]
-    good: list[str] = [] if heeded is None else [heeded]
+    fitted = prior == "model" and completion is None  # a model that fills holes keeps its own prior
+    redraw = "draw with the fitted prior or at a lower temperature" if fitted else "draw at a lower temperature"
+    alone = len(frequencies or {}) + len(numbers) < 2
+    what = "The condition" if alone or obedience is None else obedience.field
+    found = [about_label(label_gain, obedience, shares, redraw, what)]
+    found += [about_label(None, one, (frequencies or {}).get(one.field, ()), redraw, one.field) for one in others]
+    found += [about_number(name, entry, redraw) for one in numbers for name, entry in named_entries(one)]
+    found += [about_holes(completion)] if completion is not None else []
+    bad = [*about_latents(rate, active, units, diversity), *(sentence for told, _ in found for sentence in told)]
+    good = [heeded for _, heeded in found if heeded is not None]
     poor, varied = about_diversity(diversity, "The pictures of a label" if shares else "The pictures", redraw)
     if not any("ignores z" in sentence for sentence in bad):
         bad += poor
@@ -70,32 +84,35 @@ def about_latents(rate: float, active: int, units: int, diversity: Diversity | N
 
 
 def about_label(
-    label_gain: Estimate | None, obedience: Obedience | None, shares: tuple[float, ...], redraw: str
+    label_gain: Estimate | None,
+    obedience: Obedience | None,
+    shares: tuple[float, ...],
+    redraw: str,
+    what: str = "The condition",
 ) -> tuple[list[str], str | None]:
-    """Whether the condition is used: (what is wrong, what is well)."""
+    """Whether the condition, or the label of that name, is used: (what is wrong, what is well)."""
     silent = label_gain is not None and abs(label_gain.mean) < max(SILENT, 2 * (label_gain.standard_error or 0))
     remedy = "Check that labels and images belong together; train longer (epochs), or with fewer latents (z)."
     if obedience is None:
         if not silent or label_gain is None:
             return [], None
-        return [
-            f"The condition is ignored: a wrong label costs {label_gain.mean:.2f} nats, next to nothing. {remedy}"
-        ], None
+        return [f"{what} is ignored: a wrong label costs {label_gain.mean:.2f} nats, next to nothing. {remedy}"], None
     share, accuracy = obedience.overall.text(), obedience.judge_accuracy
     if accuracy is None or beyond(accuracy, sum(p * p for p in shares)) < WEAK:
+        whom = "labels are" if what == "The condition" else f"{what} is"
         known = (
             "how well it reads real images is not known"
             if accuracy is None
             else (f"it reads only {100 * accuracy:.1f} % of real images rightly")
         )
         return [
-            f"The judge is too weak to tell whether labels are obeyed: {known}. It needs more, or better labelled, "
+            f"The judge is too weak to tell whether {whom} obeyed: {known}. It needs more, or better labelled, "
             "real images."
         ], None
     if obedience.agreement < UNHEEDED:
         why = f"; a wrong label costs {label_gain.mean:.2f} nats" if label_gain is not None else ""
         return [
-            f"The condition is ignored: the judge reads the asked label in {share} of the drawings, chance is "
+            f"{what} is ignored: the judge reads the asked label in {share} of the drawings, chance is "
             f"{100 * obedience.chance:.1f} %{why}. {remedy}"
         ], None
     beside = f"the judge reads {100 * accuracy:.2f} % of real images rightly"
@@ -103,11 +120,60 @@ def about_label(
         worst = sorted(obedience.per_label.items(), key=lambda item: item[1].share)[:3]
         named = ", ".join(f"{name} ({100 * part.share:.0f} %)" for name, part in worst)
         return [
-            f"The condition is obeyed in part: the asked label is read back in {share} of the drawings, while "
+            f"{what} is obeyed in part: the asked label is read back in {share} of the drawings, while "
             f"{beside}. Worst: {named}. Train longer (epochs), or {redraw}."
         ], None
     degree = "is obeyed" if obedience.overall.share >= WELL * accuracy else "is mostly obeyed"
-    return [], f"The condition {degree}: the asked label is read back in {share} of the drawings, while {beside}."
+    return [], f"{what} {degree}: the asked label is read back in {share} of the drawings, while {beside}."
+
+
+def named_entries(found: Numbers) -> list[tuple[str, Read]]:
+    """Each number of a field with what it is called."""
+    if len(found.entries) == 1:
+        return [(found.field, found.entries[0])]
+    return [(f"{found.field}[{place}]", entry) for place, entry in enumerate(found.entries)]
+
+
+def about_number(name: str, found: Read, redraw: str) -> tuple[list[str], str | None]:
+    """Whether a number is heeded: (what is wrong, what is well)."""
+    told = (
+        f"asked {name} and {name} read differ by {found.mean:.3g} on average, {found.real_mean:.3g} on real images, "
+        f"and would by {found.unheeded:.3g} if {name} were not heeded"
+    )
+    if found.skill is None or found.real_skill is None:
+        return [f"Whether {name} is obeyed cannot be told: the same number was asked of every drawing."], None
+    if found.real_skill < WEAK:
+        return [
+            f"The regressor is too weak to tell whether {name} is obeyed: on real images it errs by "
+            f"{found.real_mean:.3g} on average, a skill of {found.real_skill:.2f} where 1 is perfect. It needs more, "
+            "or better measured, real images."
+        ], None
+    if (found.correlation or 0.0) < LOOSE * found.real_skill:
+        return [
+            f"{name} is ignored: {told}. Check that numbers and images belong together; train longer (epochs), or with "
+            "fewer latents (z)."
+        ], None
+    if found.skill < PARTLY * found.real_skill:
+        return [f"{name} is obeyed in part: {told}. Train longer (epochs), or {redraw}."], None
+    return [], f"{name} is obeyed: {told}."
+
+
+def about_holes(found: Completion) -> tuple[list[str], str | None]:
+    """Whether holes are filled well: (what is wrong, what is well)."""
+    bad: list[str] = []
+    if found.kept is not None and found.kept.right < found.kept.of:
+        bad.append(f"Seen pixels are changed: only {100 * found.kept.share:.4g} % come back as they were given.")
+    if found.psnr is None or found.plain_psnr is None:
+        return bad, None
+    told = (
+        f"on the hidden pixels the mean of {found.times} completions has a PSNR of {found.psnr.mean:.1f} dB, the mean "
+        f"image one of {found.plain_psnr.mean:.1f} dB"
+    )
+    if found.psnr.mean < found.plain_psnr.mean + NEARER:
+        return [*bad, f"Holes are filled hardly better than by the mean image: {told}. Train longer (epochs)."], None
+    shown = f"; the judge reads the asked label in {found.asked.text()} of the completions" if found.asked else ""
+    kept = "" if bad or found.kept is None else ", and what is seen is kept exactly"
+    return bad, f"Holes are filled: {told}{shown}{kept}."
 
 
 def about_diversity(diversity: Diversity | None, pictures: str, redraw: str) -> tuple[list[str], str | None]:

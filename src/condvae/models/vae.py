@@ -37,7 +37,8 @@ class VAE(Model):
         posterior = self.encoder(x, c) if x is not None else None
         latent = settle(self.prior(c), posterior, given_z(z, 0), draw, level=0)
         flat = latent.z.flatten(0, -2)  # [K, B, Z] -> [K * B, Z]
-        return Trace((latent,), self.decoder(flat, c.repeat(flat.shape[0] // max(1, c.rows))), draw.k)
+        pixels = self.decoder(flat, c.repeat(flat.shape[0] // max(1, c.rows)))
+        return Trace((latent,), pixels, draw.k, c.hidden)
 
     def with_prior(self, prior: nn.Module) -> VAE:
         """The same networks under another prior head; no weight is copied."""
@@ -50,10 +51,13 @@ class VAE(Model):
         head: Any = getattr(self.decoder, "head", None)
         if self.training and hasattr(head, "begin"):
             head.begin(progress)
-        trace = self(batch.c, batch.x, draw=Draw(draw.noise, draw.temperature, goal.samples))
+        # the importance-weighted bound lets latents sleep that the rising weight of the KL wakes: it comes afterwards
+        ready = warm_up(progress, goal.warm_up) >= 1
+        samples = goal.samples if ready or not goal.importance else 1
+        trace = self(batch.c, batch.x, draw=Draw(draw.noise, draw.temperature, samples))
         if self.training and hasattr(head, "observe"):
-            head.observe(trace.x, batch.x)
-        if goal.importance:
+            head.observe(trace.x, batch.x, trace.scored)
+        if goal.importance and ready:
             bound = mean(importance_bound(log_weights(trace, batch.x)), batch.weight)
             return {"bound": -bound}, {"elbo": bound.detach()}
         error, divergence = distortion(trace, batch.x).mean(0), rate(trace).mean(0)

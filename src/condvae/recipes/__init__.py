@@ -17,6 +17,9 @@ NAMES = {
     "best-mnist": "best_mnist",
     "mnist-cvae": "zoo",
     "fashion-cvae": "zoo",
+    "quadrants": "quadrants",
+    "chen-fang-ju/completion": "completion",
+    "guidance": "guidance",
 }
 
 

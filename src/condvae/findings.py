@@ -1,0 +1,226 @@
+"""The single findings of an evaluation: typed numbers, each with its uncertainty."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from condvae.distances import wilson
+
+__all__ = [
+    "Completion",
+    "Decibels",
+    "Diversity",
+    "Estimate",
+    "Finding",
+    "Frechet",
+    "Likelihood",
+    "Numbers",
+    "Obedience",
+    "Read",
+    "Share",
+    "Spread",
+    "beyond",
+]
+
+
+class Finding(BaseModel):
+    """Abstract: immutable; a dump can be read again, for what is computed is passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class Estimate(Finding):
+    """A mean over images."""
+
+    mean: float
+    """The mean, in nats where nothing else is said."""
+    standard_error: float | None
+    """Standard error of the mean; None for a single image."""
+    images: int
+    """How many images it is the mean of."""
+
+    def text(self) -> str:
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        return f"{self.mean:.2f}{error} nats"
+
+
+class Likelihood(Estimate):
+    """-log p(x | c) by importance sampling: an upper bound that falls with k."""
+
+    k: int
+    """Importance samples an image."""
+    effective_mean: float
+    """Mean effective number of the k samples, in [1, k]."""
+    effective_least: float
+    """Least effective number over the images."""
+
+
+class Share(Finding):
+    """A share of trials with its 95 % Wilson interval."""
+
+    right: int
+    """Trials that succeeded."""
+    of: int = Field(ge=1)
+    """All trials."""
+
+    @computed_field
+    @property
+    def share(self) -> float:
+        """right / of, in [0, 1]."""
+        return self.right / self.of
+
+    @computed_field
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return wilson(self.right, self.of)[0]
+
+    @computed_field
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return wilson(self.right, self.of)[1]
+
+    def text(self) -> str:
+        return f"{100 * self.share:.2f} % [{100 * self.low:.2f}, {100 * self.high:.2f}]"
+
+
+class Obedience(Finding):
+    """How often an independent judge reads the label that was asked for."""
+
+    field: str
+    """The field asked for."""
+    overall: Share
+    """Over all drawings, labels at the frequencies of the evaluated images."""
+    per_label: dict[str, Share]
+    """For each label asked for."""
+    chance: float
+    """The share that would agree if drawings and requests were unrelated: sum of asked share times read share."""
+    judge_accuracy: float | None
+    """Share of real, unseen images that the judge itself reads rightly; None where not known."""
+    judge: str
+    """The judge in a sentence."""
+
+    @property
+    def agreement(self) -> float:
+        """Agreement beyond chance, 0 = none, 1 = perfect (Cohen, "A Coefficient of Agreement", 1960)."""
+        return beyond(self.overall.share, self.chance)
+
+
+class Spread(Finding):
+    """Mean distance of two pictures of one label."""
+
+    drawn: float
+    """Among drawings."""
+    real: float
+    """Among real images, equally many of each label."""
+
+    @computed_field
+    @property
+    def ratio(self) -> float | None:
+        """drawn / real: 0 = all alike, 1 = as varied as real images; None where real images are all alike."""
+        return self.drawn / self.real if self.real > 0 else None
+
+
+class Diversity(Finding):
+    """How much the pictures of one label differ, beside real ones."""
+
+    pixels: Spread
+    """Euclidean distance of pixels."""
+    features: Spread | None
+    """Euclidean distance in the judge's features."""
+
+
+class Frechet(Finding):
+    """Frechet distance in the features of the judge: comparable under one judge and one reference only."""
+
+    distance: float
+    """Drawings against the evaluated images."""
+    drawings: int
+    """How many drawings, one for each evaluated image, which it shares its label with."""
+    real_mean: float | None
+    """Real training images in the drawings' place, mean over the draws; None where none were given."""
+    real_spread: float | None
+    """Standard deviation over those draws."""
+    real_draws: int
+    """How many draws of real training images."""
+
+
+class Read(Finding):
+    """One number that was asked for, beside the number that an independent regressor reads off the drawing."""
+
+    mean: float
+    """Mean absolute difference of asked and read, in the number's own units."""
+    standard_error: float | None
+    """Standard error of `mean`; None for a single drawing."""
+    square: float
+    """Root mean squared difference."""
+    correlation: float | None
+    """Of asked and read, in [-1, 1]; None where one of them does not vary."""
+    skill: float | None
+    """1 - mean squared difference / variance of what was asked: 1 = perfect, 0 = as the mean; None without variance."""
+    real_mean: float
+    """Mean absolute error of the same regressor on the real images whose numbers were asked for."""
+    real_square: float
+    """Root mean squared error there."""
+    real_skill: float | None
+    """Skill there."""
+    unheeded: float
+    """Mean absolute difference if drawings had nothing to do with what was asked: over all pairs of asked and read."""
+    drawings: int
+    """How many drawings, one for each image whose number is known."""
+    points: list[tuple[float, float, float]] = []
+    """(asked, read on the drawing, read on the real image) of at most 200 of them, for a picture."""
+
+    def text(self) -> str:
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        return f"{self.mean:.3g}{error}"
+
+
+class Numbers(Finding):
+    """How near the numbers that are read come to those that were asked for."""
+
+    field: str
+    """The field asked for."""
+    entries: list[Read]
+    """Of each of the D numbers of an entry; one for a plain number."""
+    regressor: str
+    """The regressor in a sentence."""
+
+
+class Decibels(Estimate):
+    """A mean peak signal-to-noise ratio over images."""
+
+    def text(self) -> str:
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        return f"{self.mean:.2f}{error} dB"
+
+
+class Completion(Finding):
+    """What a model makes of the hidden parts of real images."""
+
+    field: str
+    """The field that holds what is seen."""
+    images: int
+    """How many images were completed."""
+    times: int
+    """Completions an image."""
+    hidden: float
+    """Mean share of the pixels that was hidden."""
+    kept: Share | None
+    """Seen values that come back exactly as they were given, all must; None where nothing was seen."""
+    psnr: Decibels | None
+    """Peak signal-to-noise ratio of the mean completion on the hidden pixels, against the real ones."""
+    plain_psnr: Decibels | None
+    """The same of the mean of the real images in the completion's place."""
+    asked: Share | None
+    """Completions of which the judge reads the label that was asked; None without a judge."""
+    unasked: Share | None
+    """Completions without a label asked, of which it reads the image's own; None where the label cannot be left out."""
+    real: Share | None
+    """The same images whole, of which it reads their label."""
+
+
+def beyond(share: float, chance: float) -> float:
+    """A share of agreement as a share of what chance leaves: 0 = chance, 1 = perfect."""
+    return (share - chance) / (1 - chance) if chance < 1 else 0.0

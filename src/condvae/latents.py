@@ -1,0 +1,101 @@
+"""The latents of a part under a model: its posterior passes and bound, samples, and the densities fitted to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from condvae.conditions import Schema
+from condvae.data import Part
+from condvae.density_fit import fit_for
+from condvae.learned import observe
+from condvae.nets import evaluating
+from condvae.noise import RowNoise, seed_of
+from condvae.objectives import distortion, rate
+from condvae.preparing import columns_in, conditions
+from condvae.settings import Settings
+from condvae.trace import Condition, Draw
+from condvae.train import as_float, with_holes
+
+PARTIAL_ROWS = 20_000  # rows whose partial pictures are held in memory to fit a flow to them
+ROWS = 1000  # rows of one pass when no gradient is needed
+DENSITY_ROWS = 60_000  # rows whose latents a density is fitted to
+SAMPLES = 40_000  # posterior samples that it is fitted to where rows are fewer: up to five of each
+
+
+def passes(
+    model: Any, part: Part, c: Condition, settings: Settings, seed: int
+) -> Iterator[tuple[Any, Tensor, Condition]]:
+    """The posterior passes over a part in chunks: (trace, x and condition as the model saw them), with noise of the
+    row alone."""
+    device = next(model.parameters()).device
+    with evaluating(model):
+        for start in range(0, len(part), ROWS):
+            rows = np.arange(start, min(start + ROWS, len(part)))
+            noise = RowNoise(seed, rows, device)
+            x = observe(as_float(part.x[slice(start, start + ROWS)]).to(device), settings.binarise, noise)
+            told = c[slice(start, start + ROWS)].to(device)
+            told = told if settings.holes == "none" else with_holes(told, x, settings.holes, noise)
+            yield model(told, x, draw=Draw(noise)), x, told
+
+
+def bound(model: Any, part: Part, c: Condition, settings: Settings) -> dict[str, float]:
+    """The unweighted bound of a part, one sample a row: means in nats."""
+    errors, rates = [], []
+    for trace, x, _ in passes(model, part, c, settings, seed=seed_of(settings.seed, 5)):
+        errors.append(distortion(trace, x).mean(0))
+        rates.append(rate(trace).mean(0))
+    error, divergence = float(torch.cat(errors).double().mean()), float(torch.cat(rates).double().mean())
+    return {"loss": error + divergence, "reconstruction": error, "rate": divergence}
+
+
+def posterior_samples(model: Any, part: Part, c: Condition, settings: Settings, number: int = 0) -> np.ndarray:
+    """Posterior sample `number` of each row, all latents side by side, float32 [N, Z]."""
+    traces = passes(model, part, c, settings, seed=seed_of(settings.seed, 7, number))
+    return np.concatenate([torch.cat([z.flatten(1) for z in trace.z], 1).cpu().numpy() for trace, _, _ in traces])
+
+
+def sampled(model: Any, part: Part, schema: Schema, settings: Settings) -> tuple[Part, Condition, np.ndarray]:
+    """(up to 60,000 of the part's rows, their condition, posterior samples [S, N, Z] of each)."""
+    if len(part) > DENSITY_ROWS:
+        order = np.random.Generator(np.random.PCG64(settings.seed)).permutation(len(part))
+        part = part.take(torch.from_numpy(np.sort(order[:DENSITY_ROWS])))
+    c, draws = conditions(schema, part), min(5, max(1, SAMPLES // len(part)))
+    return part, c, np.stack([posterior_samples(model, part, c, settings, draw) for draw in range(draws)])
+
+
+def fit_mixture(model: Any, part: Part, schema: Schema, settings: Settings) -> nn.Module | None:
+    """The mixture fitted to the latents of a part; None where the model's own prior must stay."""
+    s = settings
+    part, c, z = sampled(model, part, schema, s)
+    kind = "auto" if s.density == "flow" else s.density
+    return fit_for(schema, columns_in(schema, part), c, z, kind, s.seed, s.density_components)
+
+
+def flow_of(
+    model: Any,
+    part: Part,
+    schema: Schema,
+    settings: Settings,
+    progress: Callable[[int, int], None] | None = None,
+) -> nn.Module:
+    """The flow fitted to the latents of a part; Refused where zuko is not installed."""
+    from condvae.flow_fit import fit_flow
+
+    def told(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, total)
+
+    if schema.picture is not None:
+        part = part.take(torch.arange(min(len(part), PARTIAL_ROWS)))
+        seed = seed_of(settings.seed, 7, 0)
+        passed = list(passes(model, part, conditions(schema, part), settings, seed))
+        z = torch.cat([trace.z[0] for trace, _, _ in passed]).cpu()
+        c = Condition(*(torch.cat([getattr(c, name).cpu() for *_, c in passed]) for name in ("vector", "picture")))
+        return fit_flow(z, c, schema, settings.seed, model.prior, progress=lambda _, done, total: told(done, total))
+    part, c, z = sampled(model, part, schema, settings)
+    return fit_flow(z, c, schema, settings.seed, progress=lambda _, done, total: told(done, total))

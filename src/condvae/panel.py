@@ -1,0 +1,132 @@
+"""Who reads what: a judge for each label and a regressor for each number of a collection, where they are affordable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from condvae import judges
+from condvae.conditions import Field, Label, Number
+from condvae.data import Collection, Part
+from condvae.errors import Refused
+from condvae.images import Images
+from condvae.judge_net import Judge, working_size
+from condvae.judges import Progress, judge_for
+from condvae.learned import Asked, Learned, columns_of
+from condvae.regress_net import Regressor
+from condvae.regressors import kept_regressor, regressor_for
+
+__all__ = ["Panel", "Reader", "judges_for", "panel_of", "pixels_of"]
+
+Reader = Judge | Regressor
+TABLE = "rows of a table are not read by a judge"
+AT_MOST = 2.0  # times what one may cost: all that are trained for one report
+
+
+@dataclass(frozen=True)
+class Panel:
+    """readers: field name -> its judge or regressor; missing: field name -> why it has none, as half a sentence."""
+
+    readers: Mapping[str, Reader] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def judges_for(
+    collection: Collection,
+    fields: Sequence[Field] | None = None,
+    cheap: float | None = None,
+    cache_dir: Path | None = None,
+    progress: Callable[[str], Progress | None] | None = None,
+    starting: Callable[[str], None] | None = None,
+) -> Panel:
+    """A judge of each label and a regressor of each number: pinned, cached, or trained and kept.
+
+    Args:
+        collection: real images with their labels and numbers.
+        fields: the fields to read, by default all that the collection holds; others than labels and numbers are passed
+            over.
+        cheap: pixels that the training of one may look at; a field whose reader is neither pinned nor cached and costs
+            more is missing from the panel, and so are those past twice that in all. None = train all.
+        cache_dir: where they are kept, by default the user's cache.
+        progress: field name -> what is called with (done, total) pictures while its reader is trained.
+        starting: called with a field's name before its reader is trained.
+    """
+    wanted = read_fields(collection, fields)
+    readers: dict[str, Reader] = {}
+    missing: dict[str, str] = {}
+    spent = 0.0
+    for name, number in wanted.items():
+        held = collection.train.numbers if number else collection.train.labels
+        if collection.outputs is not None:
+            missing[name] = TABLE
+        elif name not in held:
+            missing[name] = f"{collection.name} does not hold it"
+        else:
+            try:
+                there = kept(collection, name, number, cache_dir)
+                cost = 0.0 if there else pixels_of(collection)
+                if cheap is not None and (cost > cheap or spent + cost > AT_MOST * cheap):
+                    missing[name] = f"a judge for {len(collection.train):,} images takes minutes to train"
+                    continue
+                if not there and starting is not None:
+                    starting(name)
+                told = progress(name) if progress is not None else None
+                make = regressor_for if number else judge_for
+                readers[name] = make(collection, name, cache_dir, told)
+                spent += cost
+            except Refused as refused:
+                missing[name] = str(refused)
+    return Panel(readers, missing)
+
+
+def read_fields(collection: Collection, fields: Sequence[Field] | None) -> dict[str, bool]:
+    """Field name -> whether it is a number, of the fields that can be read off a picture."""
+    if fields is None:
+        return {name: False for name in collection.train.labels} | {name: True for name in collection.train.numbers}
+    return {one.name: isinstance(one, Number) for one in fields if isinstance(one, Label | Number)}
+
+
+def pixels_of(collection: Collection) -> float:
+    """Pixels that the training of one judge of the collection looks at."""
+    rows, shape = len(collection.train), collection.train.x.shape
+    return judges.passes(rows, shape[1:], None) * math.prod(working_size(*shape[2:]))
+
+
+def kept(collection: Collection, name: str, number: bool, cache_dir: Path | None = None) -> bool:
+    """Whether a judge or regressor of these very data is pinned or cached."""
+    if number:
+        return kept_regressor(collection, name, cache_dir) is not None
+    label = judges.learnt(collection.train, name)
+    key = judges.fingerprint(collection.train.x, judges.positions(collection.train, label), label.values)
+    places = (
+        judges.PINNED / f"judge-{collection.name}.safetensors",
+        (cache_dir or judges.user_cache()) / "judges" / f"{key[:32]}.safetensors",
+    )
+    return any(judges.stored(path, key) is not None for path in places)
+
+
+def panel_of(learned: Learned, images: Images, given: Asked, name: str, collection: Collection | None) -> Panel:
+    """What reads the fields that are given of images [N], for a model of the data called `name`.
+
+    Each judge is the one pinned for those data, else one trained on the training part of the collection, or where there
+    is none on the images themselves, of which a tenth is held out.
+    """
+    fields = [field for field in learned.schema.fields if field.name in given]
+    if learned.outputs is not None:
+        return Panel({}, {field.name: TABLE for field in fields})
+    ready: dict[str, Reader] = {}
+    for one in fields:
+        pinned = judges.pinned(name, one.values, learned.shape) if isinstance(one, Label) else None
+        if pinned is not None:
+            ready[one.name] = pinned
+    rest = [field for field in fields if field.name not in ready]
+    if not rest:
+        return Panel(ready)
+    columns = columns_of(learned, given, len(images))
+    texts = {field.name: field.text(columns[field.name]) for field in learned.schema.labels}
+    labels = {name: tuple(text or None for text in words) for name, words in texts.items()}
+    shown = Part(images, labels, {field.name: columns[field.name] for field in learned.schema.numbers})
+    found = judges_for(Collection(name, shown) if collection is None else replace(collection, test=shown), rest)
+    return Panel({**ready, **found.readers}, found.missing)

@@ -1,0 +1,72 @@
+"""What a request gives back: words to show, data for a program, files that were written; and how they are written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from condvae import pictures
+from condvae.intake import shown
+
+__all__ = ["Reply", "aligned", "cell", "counted", "is_arrays", "texts", "write_npz"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a request gave: lines of words, `data` for a program (JSON), the files written, and notes on the way."""
+
+    lines: tuple[str, ...] = ()
+    data: Any = None
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def counted(number: int, what: str) -> str:
+    """1 -> "1 picture", 2 -> "2 pictures"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def is_arrays(target: str) -> bool:
+    """Whether a file to write holds arrays, not a picture."""
+    return Path(target).suffix.lower() == ".npz"
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as lines, its columns aligned by blanks."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]
+
+
+def texts(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns as arrays that need no pickle to be read: names as text, "" where unknown; numbers as float64."""
+    return {name: plain(values) for name, values in columns.items()}
+
+
+def plain(values: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """N values of a field as an array: text [N]; or float64 [N], of vectors [N, D], NaN where unknown."""
+    if any(isinstance(value, float | tuple | np.ndarray) for value in values):
+        numbers = np.asarray(values, np.float64)
+        return numbers[:, 0] if numbers.ndim == 2 and numbers.shape[1] == 1 else numbers
+    return np.asarray([value or "" for value in values], np.str_)
+
+
+def write_npz(target: str, arrays: Mapping[str, np.ndarray]) -> Path:
+    """Write arrays as an npz file, whole or not at all."""
+    memory = io.BytesIO()
+    np.savez_compressed(memory, allow_pickle=False, **dict(arrays))
+    return pictures.write_bytes(memory.getvalue(), target)
+
+
+def cell(value: Any) -> str:
+    """A value as a table holds it, "" where it is unknown."""
+    if isinstance(value, str):
+        return value
+    word = shown(value).replace("?", "")
+    return word if word.strip(":") else ""
