@@ -5,6 +5,7 @@ Only pictures that this software drew, and real digits and clothes beside their 
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 import condvae
 from condvae import maps, pictures
 from condvae.datasets import load
+from condvae.hands import write
+from condvae.recipes.guidance import plotted
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "pictures"
@@ -49,6 +52,23 @@ def hands(data_dir: str | None) -> None:
     pictures.save(drawn, OUT / "latents.png")
 
 
+def line() -> None:
+    """A line of text in one hand; the seed, that is, the hand, was chosen among the first eight."""
+    write(str(ROOT / "zoo" / "mnist-cvae"), "31415", out=str(OUT / "line.png"), seed=5)
+
+
+def strengths() -> None:
+    """Obedience and Frechet distance against the strength of guidance; nothing where the recipe has no result yet."""
+    path = ROOT / "results" / "guidance.json"
+    found = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
+    for run in found:
+        if run["variant"] == "may-be-left-out":
+            pictures.save(plotted(run["values"]["strengths"]), OUT / "guidance.png")
+            return
+
+
 if __name__ == "__main__":
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)
+    line()
+    strengths()

@@ -28,7 +28,7 @@ def runs(name: str) -> list[Run]:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def number(value: Any) -> str:
@@ -135,11 +135,26 @@ def defaults(name: str) -> str:
     return table(header, rows) if rows else ""
 
 
+def guidance(name: str) -> str:
+    """What each strength of guidance gives, of the runs whose label may be left out."""
+    header = ["strength of guidance", "asked label read back", "Frechet distance", "drawings"]
+    rows = []
+    for run in runs(name):
+        if run["variant"] != "may-be-left-out":
+            continue
+        for found in run["values"]["strengths"]:
+            low, high = (f"{100 * end:.1f}" for end in found["obedience_interval"])
+            read = f"{percent(found['obedience'])} [{low}, {high}]"
+            rows.append([f"{found['strength']:g}", read, number(found["frechet"]), f"{found['draws']:,}"])
+    return table(header, rows) if rows else ""
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "published": published,
     "values": values,
     "choices": choices,
     "defaults": defaults,
+    "guidance": guidance,
 }
 
 

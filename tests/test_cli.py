@@ -25,6 +25,7 @@ COMMANDS = (
     "train",
     "generate",
     "fill",
+    "impute",
     "write",
     "reconstruct",
     "restyle",

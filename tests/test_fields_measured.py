@@ -182,7 +182,9 @@ def test_the_field_that_is_not_heeded_is_named_and_no_other(deaf):
 
 def test_a_regressor_that_errs_on_real_images_cannot_tell():
     found = measured(learned(), {"place": Ruler(off=4.0)})
-    assert said(found, "regressor is too weak to tell whether place") and not said(found, "place is (obeyed: asked|ignored)")
+    assert said(found, "regressor is too weak to tell whether place") and not said(
+        found, "place is (obeyed: asked|ignored)"
+    )
 
 
 def test_the_numbers_found_are_the_closed_forms():

@@ -19,6 +19,8 @@ SIZE = Number.learn("size", np.asarray([[1.0], [2.0], [5.0]]))
 class Fake:
     """A run that remembers what it was asked; its pictures say which label they show by their brightness."""
 
+    outputs = None  # pictures, not rows of a table
+
     def __init__(self, fields=(DIGIT,), shape=(1, 8, 8)):
         self.shape, self.schema, self.asked = shape, Schema((*fields, Picture("part", shape))), []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ from condvae.tasks import generate
 from condvae.trace import Condition
 from condvae.train import Hiding
 
-TINY = {"network": "mlp", "hidden": (24,), "z": 2, "epochs": 2, "likelihood": "bernoulli", "batch": 16, "hold_out": 0}
+TINY: dict[str, Any] = {"network": "mlp", "hidden": (24,), "z": 2, "epochs": 2, "batch": 16, "hold_out": 0}
+TINY["likelihood"] = "bernoulli"
+ONCE: dict[str, Any] = {**TINY, "epochs": 1}
+NEVER: dict[str, Any] = {**TINY, "epochs": 0}
 
 
 def stripes(rows: int = 120) -> tuple[np.ndarray, list[str]]:
@@ -84,8 +88,8 @@ def test_uneven_labels_are_balanced_and_it_is_said() -> None:
 def filler():
     """A model that has learned the halves: what is seen of one tells the other."""
     x, labels = stripes()
-    more = {"epochs": 80, "hidden": (48,), "lr": 5e-3}
-    return fit(x, {"half": labels}, holes="any", drop=0.5, progress=False, **{**TINY, **more})
+    more: dict[str, Any] = {**TINY, "epochs": 80, "hidden": (48,), "lr": 5e-3}
+    return fit(x, {"half": labels}, holes="any", drop=0.5, progress=False, **more)
 
 
 def test_fill_keeps_what_is_seen_bit_for_bit(filler) -> None:
@@ -126,7 +130,7 @@ def test_fill_refuses_what_it_cannot_use(filler, x, seen, words) -> None:
 
 def test_only_a_model_of_holes_fills() -> None:
     x, labels = stripes(40)
-    run = fit(x, {"half": labels}, progress=False, **{**TINY, "epochs": 0})
+    run = fit(x, {"half": labels}, progress=False, **NEVER)
     with pytest.raises(Refused, match="holes='any'"):
         fill(run.learned, x, np.ones((40, 1, 8, 8), bool))
     with pytest.raises(Refused, match="blank input"):
@@ -145,7 +149,7 @@ def test_guidance_extrapolates_logits_with_the_same_z(filler) -> None:
 def test_a_number_outside_its_range_is_warned_of() -> None:
     x, labels = stripes(40)
     ink = np.linspace(0, 1.5, 40)
-    run = fit(x, {"half": labels, "ink": ink}, progress=False, **{**TINY, "epochs": 1})
+    run = fit(x, {"half": labels, "ink": ink}, progress=False, **ONCE)
     with pytest.warns(UserWarning, match="0 to 1.5 in training"):
         run.generate({"half": "up", "ink": 9.0})
     assert run.generate({"half": "up", "ink": [0.2, 1.0, None]}, n=2).shape == (3, 2, 1, 8, 8)
@@ -156,7 +160,7 @@ def test_a_number_outside_its_range_is_warned_of() -> None:
 
 def test_an_unknown_number_is_summed_over_its_support() -> None:
     x, _ = stripes(40)
-    run = fit(x, {"ink": np.linspace(0, 1.5, 40)}, progress=False, **{**TINY, "epochs": 1})
+    run = fit(x, {"ink": np.linspace(0, 1.5, 40)}, progress=False, **ONCE)
     field = run.schema.numbers[0]
     values, shares = field.support()
     each = np.stack([run.log_prob(x[:3], {"ink": float(value[0])}, k=4, seed=2) for value in values])

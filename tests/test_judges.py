@@ -72,7 +72,7 @@ def trained(monkeypatch):
 
 
 def test_digits_are_read_at_least_to_95_percent():
-    flat, y = load_digits(return_X_y=True)
+    flat, y = map(np.asarray, load_digits(return_X_y=True))
     x = (flat.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     judge = train_judge(x[:1400], y[:1400], [str(i) for i in range(10)], epochs=8)
     assert (judge.read(x[1400:]).index == y[1400:]).mean() >= 0.95

@@ -31,6 +31,8 @@ MIXED = Schema((AGE, SMILING, LIGHT, Picture("part", (1, 8, 8)), SCHEMA.fields[0
 class Fake:
     """A run of a mixed schema that remembers what it was asked; its pictures are black."""
 
+    outputs = None  # pictures, not rows of a table
+
     def __init__(self, schema=MIXED):
         self.schema, self.shape, self.asked = schema, (1, 8, 8), []
 
@@ -306,10 +308,10 @@ def test_one_field_of_a_kind_is_found_under_another_name():
     assert notes == ("the labels 'label' of toy are read as 'digit'", "the numbers 'years' of toy are read as 'age'")
 
 
-def test_targets_are_refused_before_the_work(tmp_path):
+def test_targets_are_refused_before_the_work(run):
     for out, said in ((None, "say where"), ("a.foo", "must end in"), ("noending", "must end in")):
         with pytest.raises(Refused, match=said):
-            studio.generate("no run", [], 1, out)
+            studio.generate(run, [], 10**12, out)
 
 
 def test_reconstruct_restyle_classify_of_a_collection(run, data, tmp_path):

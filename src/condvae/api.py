@@ -16,7 +16,7 @@ from condvae.columns import is_table, names_in
 from condvae.data import Collection, collect
 from condvae.errors import Refused
 from condvae.fitting import Fitting, resumed
-from condvae.judges import Judge
+from condvae.panel import Reader
 from condvae.progress import Bar, Interrupted, interruptible, say, watch
 from condvae.recipes import recipe as recipe_of
 from condvae.report import Section
@@ -24,6 +24,7 @@ from condvae.reporting import write_run_report
 from condvae.runs import Run
 from condvae.settings import Overrides, settings_of
 from condvae.storage import read_json
+from condvae.table_report import write_table_report
 from condvae.tables import table_collection
 from condvae.train import Step
 
@@ -42,7 +43,7 @@ def fit(
     overwrite: bool = False,
     progress: bool = True,
     name: str = "data",
-    judge: Judge | None = None,
+    judge: Reader | Mapping[str, Reader] | None = None,
     condition: Sequence[str] | str | None = None,
     generate: Sequence[str] | str | None = None,
     kinds: Mapping[str, str] | None = None,
@@ -125,7 +126,7 @@ def resume(
     epochs: int | str | None = None,
     data_dir: str | PathLike[str] | None = None,
     progress: bool = True,
-    judge: Judge | None = None,
+    judge: Reader | Mapping[str, Reader] | None = None,
 ) -> Run:
     """Go on with the training of a run folder; the weights are those of a training that was never interrupted.
 
@@ -208,7 +209,7 @@ def complete(
     fitting: Fitting,
     steps: Iterable[Step],
     progress: bool = True,
-    judge: Judge | None = None,
+    judge: Reader | Mapping[str, Reader] | None = None,
     finish: Callable[[], Run] | None = None,
     extra: Sequence[Section] = (),
 ) -> Run:
@@ -219,7 +220,8 @@ def complete(
     """
     if progress:
         say(fitting.lines)
-    bar = Bar(fitting.settings.epochs, fitting.history) if progress else None
+    what = "images" if fitting.outputs is None else "rows"
+    bar = Bar(fitting.settings.epochs, fitting.history, what=what) if progress else None
     with interruptible() as stop:
         done = watch(steps, stop, bar)
         if fitting.out is not None:
@@ -230,7 +232,11 @@ def complete(
     with threads(fitting.settings.threads):
         run = (finish or fitting.finish)()
         if fitting.out is not None:
-            write_run_report(run, fitting.collection, fitting.lines, judge, say if progress else None, extra)
+            told = say if progress else None
+            if run.outputs is not None:
+                write_table_report(run, fitting.collection, fitting.lines, told, extra)
+            else:
+                write_run_report(run, fitting.collection, fitting.lines, judge, told, extra)
     return run
 
 

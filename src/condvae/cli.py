@@ -50,13 +50,14 @@ def generate(
     prior: str | None = None,
     guidance: float = 1.0,
 ) -> None:
-    """Draw pictures of what is asked, such as digit=6 or digit=6,7, or age=20,40 smiling=yes.
+    """Draw pictures, or rows of a table, of what is asked, such as digit=6 or digit=6,7, or age=20,40 smiling=yes.
 
     Args:
         run: a run folder.
         asked: FIELD=VALUE[,VALUE...]; of several fields every combination is drawn; `digit=?` = unknown.
-        n: pictures of each combination.
-        out: the picture to write (.png, .jpg, ...), or the arrays (.npz).
+        n: pictures, or rows, of each combination.
+        out: the picture to write (.png, .jpg, ...), or the arrays (.npz); of a table the rows (.csv, .parquet, .npz),
+            the first of which are shown without it.
         npz: the arrays to write beside it.
         seed: picture i depends on (seed, i) alone.
         temperature: scales the noise; 0 = the mean.
@@ -100,6 +101,30 @@ def fill(
     from condvae import hands
 
     show(hands.fill(run, image, mask, hole, n, out, given or (), seed, temperature))
+
+
+@app.command
+def impute(
+    run: str,
+    table: str,
+    /,
+    *,
+    out: Out = None,
+    seed: int = 0,
+    prior: str | None = None,
+) -> None:
+    """Fill the blanks of a table by draws given the known cells of their rows.
+
+    Args:
+        run: a run folder, of a model that generates rows of a table.
+        table: .csv, .tsv or .parquet; columns that the run generates may have blanks.
+        out: the table to write (.csv, .tsv, .parquet, .npz); without it the first rows are shown.
+        seed: row i depends on (seed, i) alone.
+        prior: fitted, flow or model, as in generate.
+    """
+    from condvae import table_studio
+
+    show(table_studio.impute(run, table, out, seed, prior))
 
 
 @app.command

@@ -65,7 +65,7 @@ class Fitting:
         self.out = Path(out) if out is not None else None
         self.recipe = recipe
         self.watch_test = watch_test
-        self.kept, self.held = split(collection.train, settings)
+        self.kept, self.held = split(collection, settings)
         self.outputs = collection.outputs
         self.settings, why = resolve(settings, self.kept, self.outputs)
         self.shape = collection.train.x.shape[1:]

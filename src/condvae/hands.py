@@ -21,6 +21,7 @@ from condvae.masks import alpha_mask, has_alpha, hole_box, mask_from_image
 from condvae.nets import Shape
 from condvae.runs import Run, load
 from condvae.studio import MOST_VALUES, Reply, check_targets, counted, is_arrays, looked_at, write_npz
+from condvae.table_tasks import no_pictures
 from condvae.tints import tinted
 
 __all__ = ["fill", "write"]
@@ -53,8 +54,9 @@ def fill(
         Refused: a run that fills no holes; both a mask and a hole, or nothing that is hidden; files and words that
             cannot be used.
     """
-    target = check_targets(out)
     drawer = load(run)
+    no_pictures(drawer.outputs, "fill")
+    target = check_targets(out)
     known = one_request(given, drawer.schema, "--given")
     x, notes = read_image(Path(image).expanduser(), drawer.shape)
     seen, more = seen_of(image, mask, hole, drawer.shape)
@@ -105,8 +107,9 @@ def write(
         Refused: a run without such a label, characters that it does not know, a text that is empty or longer than 200
             characters, files and words that cannot be used.
     """
-    target = check_targets(out)
     drawer = load(run)
+    no_pictures(drawer.outputs, "write")
+    target = check_targets(out)
     known = one_request(given, drawer.schema, "--given")
     label = alphabet(drawer.schema, text, field)
     names, notes = spelled(text, label)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from condvae import api, datasets
+from condvae import api, datasets, table_studio
 from condvae.conditions import Field, Label, Number, Picture
 from condvae.data import Collection, Part
 from condvae.errors import Refused
@@ -69,8 +69,8 @@ def trained(run: Run) -> Reply:
     files = (run.path, run.path / "report.html")
     field = next((one for one in run.schema.fields if not isinstance(one, Picture)), None)
     asked = [] if field is None else [f"{field.name}={asked_of(field)}"]
-    target = "asked.png" if run.outputs is None else "asked.csv"
-    command = shlex.join(["condvae", "generate", str(run.path), *asked, "-o", target])
+    target = ["-o", "asked.png"] if run.outputs is None else ["-n", "8", "-o", "rows.csv"]
+    command = shlex.join(["condvae", "generate", str(run.path), *asked, *target])
     return Reply((f"the run: {files[0]}", f"the report: {files[1]}", f"ask it: {command}"), None, files)
 
 
@@ -129,6 +129,9 @@ def evaluate(
 ) -> Reply:
     """How good a run is, on its own data's test part or on DATA: numbers, and a verdict in words."""
     found = load(run)
+    if found.outputs is not None:
+        own = api.recorded_data(found.facts, data_dir) if data is None else None
+        return table_studio.evaluate(found, own, data, k, limit, None if quiet else stages())
     if data is None:
         collection = api.recorded_data(found.facts, data_dir)
         part, whence = unseen_part(found, collection)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from condvae.balance import UNEVEN
 from condvae.conditions import Label, Number, Picture, Schema
-from condvae.data import Part, choose_likelihood, hold_out
+from condvae.data import Collection, Part, choose_likelihood, hold_out
 from condvae.errors import Refused
 from condvae.learned import observe
 from condvae.models.build import LATENTS
@@ -20,19 +20,25 @@ from condvae.settings import Settings
 from condvae.trace import Condition
 from condvae.train import Batches, Hiding, Training, as_float
 
+TABLE_SEED = 0x7461626C65  # "table"
 DROP = 0.1  # share of the rows from which a field with blanks is hidden in training
 PARTIAL = "picture"  # the field of what is seen
 
 
-def split(part: Part, settings: Settings) -> tuple[Part, Part | None]:
-    """(rows to learn from, rows held out for the validation bound), stratified by the first field."""
+def split(collection: Collection, settings: Settings) -> tuple[Part, Part | None]:
+    """(rows to learn from, rows held out for the validation bound) of the training part, stratified by the first field.
+
+    Rows of tables are ordered by a seed of their own: seed 0 would order them as `numpy.random.default_rng(0)` does,
+    by which a user may have drawn the very columns.
+    """
+    part, seed = collection.train, 0 if collection.outputs is None else TABLE_SEED
     count = round(settings.hold_out * len(part)) if settings.hold_out < 1 else int(settings.hold_out)
     if count == 0:
         return part, None
     if count >= len(part):
         raise Refused(f"hold_out must leave rows to learn from; got {count} of {len(part)} rows")
     first = next(iter(part.labels.values()), None)
-    kept, held = hold_out(len(part), first, count, 0)
+    kept, held = hold_out(len(part), first, count, seed)
     return part.take(kept), part.take(held)
 
 

@@ -71,10 +71,18 @@ class Bar:
     """What a training shows of itself on a stream (stderr): a live bar on a terminal, else one line an epoch.
 
     epochs: how many in all. history: the list that grows by one row an epoch, for the validation bound.
+    what: what is trained on, by its speed.
     """
 
-    def __init__(self, epochs: int, history: Sequence[Mapping[str, Any]] = (), stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        epochs: int,
+        history: Sequence[Mapping[str, Any]] = (),
+        stream: TextIO | None = None,
+        what: str = "images",
+    ) -> None:
         self.epochs = epochs
+        self.what = what
         self.history = history
         self.stream = stream or sys.stderr
         self.live = self.stream.isatty()
@@ -134,7 +142,7 @@ class Bar:
             parts.append(f"validation {row['validation']['loss']:.2f}")
         elapsed = max(now - self.begun, 1e-9)
         left = (self.epochs * step.batches - step.step) * elapsed / self.steps
-        return "  ".join([*parts, f"{self.rows / elapsed:,.0f} images/s", f"{clock(left)} left"])
+        return "  ".join([*parts, f"{self.rows / elapsed:,.0f} {self.what}/s", f"{clock(left)} left"])
 
 
 def clock(seconds: float) -> str:

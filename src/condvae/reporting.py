@@ -106,7 +106,7 @@ def unseen_part(run: Run, collection: Collection) -> tuple[Part, str]:
     """Images that the model was not trained on, and which they are: the test part, else what was held out."""
     if collection.test is not None:
         return collection.test, "the test images"
-    _, held = split(collection.train, run.settings)
+    _, held = split(collection, run.settings)
     if held is not None:
         return held, "the images held out of training, as there are no test images"
     return collection.train, "the training images, as there are no others: these numbers flatter"

@@ -15,7 +15,7 @@ import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -46,10 +46,6 @@ from condvae.storage import (
 from condvae.table_tasks import FEW, impute, no_pictures, part_of_table, rows_given
 from condvae.tables import decode_rows
 from condvae.tasks import Classified, Learned
-
-if TYPE_CHECKING:
-    from condvae.measures import Evaluation
-    from condvae.table_evaluation import TableEvaluation
 
 FORMAT = 1  # of run.json; a later reader knows what it meets
 Asked = Mapping[str, Any]
@@ -248,8 +244,11 @@ class Run:
         limit: int | None = None,
         prior: str | None = None,
         progress: Callable[[str, int, int], None] | None = None,
-    ) -> Evaluation | TableEvaluation:
-        """How good the model is on x [N, C, H, W] with what is given of it, in numbers and words.
+    ) -> Any:
+        """How good the model is on x [N, C, H, W] with what is given of it, in numbers and words: an `Evaluation`.
+
+        Of a table x, which holds the columns that are generated and those that are asked for, a `TableEvaluation`;
+        judge is not looked at, and limit is that of all that is measured.
 
         judge: what reads the drawings back: field name -> a label's judge or a number's regressor; a judge alone is the
         first label's. By default each is the one pinned for the data, else one trained once on the run's training

@@ -40,6 +40,7 @@ from condvae.objectives import log_weights
 from condvae.trace import Condition, Draw, Latent, Trace, sample
 
 ENTRIES = 2**20  # pixels scored at once, samples included: bounds the memory
+SMALL = 64  # a table's row counts as so many: its latents cost more than its few entries, and a chunk is padded
 CLASSIFY_SAMPLES = 10  # beyond it, the error of reading the label falls by less than a tenth of itself
 COMBINATIONS = 1000  # of values of unknown fields that are summed over at most
 
@@ -247,7 +248,8 @@ def settled(
     progress: Progress | None = None,
 ) -> Importance:
     """The importance-weighted bound of these rows under columns that leave nothing open."""
-    most = max(1, ENTRIES // math.prod(learned.shape))
+    entries = math.prod(learned.shape) if learned.outputs is None else max(SMALL, math.prod(learned.shape))
+    most = max(1, ENTRIES // entries)
     samples = min(k, 2 ** int(math.log2(most)))
     size = 2 ** int(math.log2(max(1, most // samples)))
     out = Importance(np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows)))

@@ -22,6 +22,8 @@ from condvae.intake import Seen, combinations, example, parse, seen
 from condvae.replies import Reply, cell, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, load
 from condvae.storage import write_text
+from condvae.table_studio import generate_rows, reconstruct_rows, table_seen
+from condvae.table_tasks import no_pictures
 
 __all__ = ["Reply", "classify", "embed", "generate", "reconstruct", "restyle"]
 
@@ -43,13 +45,16 @@ def generate(
     prior: str | None = None,
     guidance: float = 1.0,
 ) -> Reply:
-    """n pictures of each combination of what is asked, as a grid (.png, ...) and as arrays (.npz).
+    """n pictures of each combination of what is asked, as a grid (.png, ...) and as arrays (.npz); of a run that
+    generates rows of a table, as `table_studio.generate_rows` has it.
 
     An npz holds `images` [R, n, C, H, W] float32 in [0, 1] and, a field, the R values asked: names ("" = unknown), or
     numbers (NaN = unknown). guidance: how strongly the condition is pressed, 1 = as it was learnt.
     """
-    check_targets(out, npz)
     drawer = load(run)
+    if drawer.outputs is not None:
+        return generate_rows(drawer, words, n, out, npz, seed, temperature, prior, guidance)
+    check_targets(out, npz)
     columns, names = combinations(parse(words, drawer.schema))
     if n >= 1 and n * len(names) * int(np.prod(drawer.shape)) > MOST_VALUES:
         raise Refused(f"n may be at most {MOST_VALUES // (len(names) * int(np.prod(drawer.shape))):,} here; got {n:,}")
@@ -78,8 +83,10 @@ def reconstruct(
     limit: int | None = None,
 ) -> Reply:
     """Pictures through posterior and decoder: a picture of both (up to 36), or an npz of all (`images`, `real`)."""
-    target = check_targets(out)
     drawer = load(run)
+    if drawer.outputs is not None:
+        return reconstruct_rows(drawer, what, given, out, limit)
+    target = check_targets(out)
     arrays = is_arrays(target)
     found = looked_at(drawer, seen(drawer, what, given, data_dir, limit if limit or arrays else SHOWN))
     restored = drawer.reconstruct(found.x, found.given)
@@ -102,8 +109,9 @@ def restyle(
     limit: int | None = None,
 ) -> Reply:
     """Pictures in their own style under other conditions: all values of the first label, or what `to` asks."""
-    target = check_targets(out)
     drawer = load(run)
+    no_pictures(drawer.outputs, "restyle")
+    target = check_targets(out)
     if not drawer.schema.fields:
         raise Refused("this run was trained without conditions, so there is no other label to go to")
     wanted = parse(to, drawer.schema)
@@ -140,7 +148,7 @@ def classify(
 ) -> Reply:
     """Which label pictures have, by Bayes' rule on the bound; the share read rightly where labels are known."""
     reader = load(run)
-    found = looked_at(reader, seen(reader, what, given, data_dir, limit))
+    found = looked_at(reader, things(reader, what, given, data_dir, limit))
     name = field or (reader.schema.labels[0].name if len(reader.schema.labels) == 1 else None)
     others = {key: value for key, value in found.given.items() if key != name}
     read = (
@@ -161,7 +169,8 @@ def classify(
         order = np.argsort(-np.asarray(read.probabilities[0]))[:3]
         lines = [", then ".join(f"{read.values[i]} ({100 * read.probabilities[0][i]:.1f} %)" for i in order)]
         return Reply((f"{name}: {lines[0]}",), data, (), found.notes)
-    lines = [f"{value}: {names.count(value):,} pictures" for value in read.values if value in names]
+    what = "pictures" if reader.outputs is None else "rows"
+    lines = [f"{value}: {names.count(value):,} {what}" for value in read.values if value in names]
     if known:
         right = sum(one == true for one, true in known)
         data["accuracy"] = right / len(known)
@@ -188,7 +197,7 @@ def embed(
     """The latents of a collection: a map (.png, ...), or the numbers (.npz, .csv) with their two coordinates."""
     target = check_targets(out, more=(".npz", ".csv"))
     reader = load(run)
-    found = seen(reader, what, (), data_dir, limit or EMBEDDED.get(method, 1))
+    found = things(reader, what, (), data_dir, limit or EMBEDDED.get(method, 1))
     z = reader.embed(found.x, found.given)
     flat, said = plane(z, method, seed)
     field = next(iter(reader.schema.labels), None)
@@ -201,12 +210,18 @@ def embed(
         itself = method == "pca" and z.shape[1] <= 2
         drawn = maps.latent_map(flat, labels, field.values if field else None, title=said, circles=itself)
         path = pictures.save(drawn, target)
-    return Reply((f"{counted(len(z), 'picture')}, {said}: {path}",), None, (path,), found.notes)
+    what = counted(len(z), "picture" if reader.outputs is None else "row")
+    return Reply((f"{what}, {said}: {path}",), None, (path,), found.notes)
+
+
+def things(run: Run, what: str, given: Sequence[str], data_dir: str | None, limit: int | None) -> Seen:
+    """The pictures that IMAGE or DATA names, or the rows of a table where the run generates rows."""
+    return seen(run, what, given, data_dir, limit) if run.outputs is None else table_seen(run, what, given, limit)
 
 
 def looked_at(run: Run, found: Seen) -> Seen:
     """The same with a hint where one picture's ground is light and the model's dark, or the other way round."""
-    if len(found.x) != 1:
+    if len(found.x) != 1 or run.outputs is not None:
         return found
     theirs, ours = ground(found.x), ground(run.generate(None, n=16))
     if abs(theirs - ours) < 0.5:

@@ -69,7 +69,7 @@ def compared(
     ties = RowNoise(seed, np.arange(rows)).uniform([rows, len(outputs.fields)], TIES).numpy()
     for kept, values, likely in draws(learned, model, columns, rows, n, seed):
         encoded[kept] = values[:, :kept_draws]
-        cells = decode_rows(outputs, values)
+        cells = decode_rows(outputs, values[:, :, None, None])
         for number, field in enumerate(outputs.fields):
             name, own = field.name, real[field.name][kept]
             if isinstance(field, Label):
@@ -83,7 +83,7 @@ def compared(
         if progress is not None:
             progress(kept.stop, rows)
     flat = encoded.reshape(rows * kept_draws, -1)
-    pooled = decode_rows(outputs, encoded)
+    pooled = decode_rows(outputs, encoded[:, :, None, None])
     return Compared(known, real, place, score, shares, pooled, flat)
 
 

@@ -97,7 +97,7 @@ def histograms(places: Sequence[Axes], both: Sequence[tuple[np.ndarray, np.ndarr
         place.set_ylim(0, 1.08 * top or 1)
         place.set_yticks([])
         place.spines["left"].set_visible(False)
-        place.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        place.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=whole))
 
 
 def bar_pairs(places: Sequence[Axes], both: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -123,7 +123,11 @@ def bar_pairs(places: Sequence[Axes], both: Sequence[tuple[np.ndarray, np.ndarra
                 write(place.text(-0.03, row, "", transform=beside, ha="right", va="center", color=INK), line, 9)
             if len(rest):
                 said = f"and {len(rest)} more"
-                write(place.text(1, 0.02, "", transform=place.transAxes, ha="right", color=SOFT), said, 8)
+                write(
+                    place.text(1, 0.02, "", transform=place.transAxes, ha="right", color=SOFT, backgroundcolor="white"),
+                    said,
+                    8,
+                )
         place.xaxis.set_major_locator(MaxNLocator(nbins=4))
         place.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
     for place in places:

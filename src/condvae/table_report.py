@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,7 @@ def compared_picture(run: Run, collection: Collection, part: Part, found: TableE
         part, whence = collection.train, "the training rows"
     _, columns, seen = conditioned(run.learned, part.x, told_of(run, part), SHOWN, DRAWS)
     field = contrasting(run, found)
-    if field is None:
-        groups = {"all rows": np.ones(len(seen.encoded) // DRAWS, bool)}
-    else:
-        groups = contrasts(field, columns)
+    groups = {"all rows": np.ones(len(seen.encoded) // DRAWS, bool)} if field is None else contrasts(field, columns)
     names = shown_columns(run, found)
     real = [{name: cells(seen, name, rows, False) for name in names} for rows in groups.values()]
     drawn = [{name: cells(seen, name, rows, True) for name in names} for rows in groups.values()]
@@ -146,7 +144,7 @@ def contrasts(field: Field, columns: Columns) -> dict[str, np.ndarray]:
     known = flat[~np.isnan(flat)]
     ends = np.unique(np.quantile(known, [0, 1 / 3, 2 / 3, 1])) if len(known) else np.zeros(1)
     found: dict[str, np.ndarray] = {}
-    for place, (low, high) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for place, (low, high) in enumerate(pairwise(ends)):
         rows = (flat >= low if place == 0 else flat > low) & (flat <= high)
         if rows.any():
             found[f"{field.name} {flat[rows].min():.3g} to {flat[rows].max():.3g}"] = rows

@@ -131,7 +131,7 @@ def impute(
             number = kept.stop - kept.start
             drawn[kept] = made[:number].cpu().numpy()
             effective[rows[kept]] = weighed[:number].cpu().numpy()
-    return Imputed(merged(outputs, found, blank, rows, decode_rows(outputs, drawn), n), effective)
+    return Imputed(merged(outputs, found, blank, rows, decode_rows(outputs, drawn[:, :, None, None]), n), effective)
 
 
 def refuse_nothing_known(outputs: Schema, cells: Cells) -> None:

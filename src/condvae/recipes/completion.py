@@ -100,8 +100,8 @@ RECIPES = [
         },
         protocol="one model of every kind of hole, the label hidden from half of the training rows; only hidden pixels"
         " are scored; digits: 59,000 training images, grey BCE (an unnormalised score: values are bounds on "
-        "it, not on a density), all 10,000 test images, 1,000 importance samples, the label unknown; colour: "
-        "the 8,001 training and 1,999 test images of the SVHN subset, labels given",
+        "it, not on a density), the first 1,000 test images, 1,000 importance samples, the label unknown; "
+        "colour: the 8,001 training and 1,999 test images of the SVHN subset, labels given",
         measure=measure,
         draw=draw,
         variants={
