@@ -1,6 +1,7 @@
 """Draw the pictures of README.md and docs/ with the runs of the zoo: `python docs/make_pictures.py [DATA_DIR]`.
 
-Only pictures that this software drew, and real digits and clothes beside their reconstructions, are written.
+Only pictures that this software drew, real digits and clothes beside their reconstructions, and curves of committed
+results are written.
 """
 
 from __future__ import annotations

@@ -149,7 +149,33 @@ def guidance(name: str) -> str:
     return table(header, rows) if rows else ""
 
 
+def specialists(name: str) -> str:
+    """The model of every hole beside the specialist of each, on the first 1,000 test images."""
+    every = next((run["values"] for run in runs(name) if run["variant"] == "digits"), None)
+    alone = {run["variant"]: run["values"][run["variant"]] for run in runs("quadrants")}
+    if every is None or not alone:
+        return ""
+    header = ["hole", "specialist, nats", "model of every hole, nats", "apart", "asked", "met"]
+    header += [
+        "completions read as the digit: specialist",
+        "model of every hole",
+        "PSNR, dB: specialist",
+        "model of every hole",
+    ]
+    rows = []
+    for kind, one in alone.items():
+        other = every[kind]
+        apart = other["nll_first_1000"] / one["nll_first_1000"] - 1
+        nats = [number(found["nll_first_1000"]) for found in (one, other)]
+        read = [percent(found["completions_read_as_the_digit"]) for found in (one, other)]
+        psnr = [number(found["psnr_of_mean_completion"]) for found in (one, other)]
+        shown = f"{100 * apart:+.1f} %"
+        rows.append([kind, *nats, shown, "<= +2 %", number(apart <= 0.02), *read, *psnr])
+    return table(header, rows)
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
+    "specialists": specialists,
     "published": published,
     "values": values,
     "choices": choices,

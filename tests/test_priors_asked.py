@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import condvae
 from condvae import fit
 from condvae.densities import LabelMixture
 from condvae.errors import Refused
 from condvae.joint import JointMixture
+from condvae.noise import RowNoise
+from condvae.trace import Draw
 
 TINY: dict[str, Any] = {
     "network": "mlp",
@@ -39,7 +42,26 @@ def test_the_density_suits_the_schema() -> None:
     assert isinstance(fit(x, None, progress=False, **TINY).density, LabelMixture)
     several = fit(x, {"sign": labels, "size": size}, progress=False, **TINY)
     assert isinstance(several.density, JointMixture)
-    assert fit(x, {"sign": labels}, holes="any", progress=False, **TINY).density is None
+    assert fit(x, {"sign": labels}, holes="boxes", progress=False, **TINY).density is None
+
+
+def test_of_holes_the_density_draws_where_nothing_is_seen_and_the_prior_elsewhere() -> None:
+    x, labels, _ = data()
+    run = fit(x, {"sign": labels}, holes="any", drop=0.2, progress=False, **TINY)
+    assert isinstance(run.density, LabelMixture)
+    seen = np.zeros((2, 1, 6, 6), bool)
+    seen[1, :, :3] = True
+    mixed = run.learned.using()
+    own: Any = run.model
+    fitted = own.with_prior(run.density)
+    c = run.schema.encode(run.schema.index({"sign": ["a", "b"], "picture": list(zip(x[:2], seen, strict=True))}, 2), 2)
+    draw = Draw(RowNoise(0, np.arange(2)))
+    z, z_own, z_fitted = (model(c, draw=draw).z[0] for model in (mixed, own, fitted))
+    assert torch.equal(z[0], z_fitted[0]) and torch.equal(z[1], z_own[1])
+    assert not torch.equal(z[1], z_fitted[1]) and not torch.equal(z[0], z_own[0])
+    p, q, both = (model(c, z=(z,), draw=draw).latents[0].p.log_prob(z) for model in (own, fitted, mixed))
+    assert torch.equal(both, torch.stack([q[0], p[1]]))
+    assert np.isfinite(run.log_prob(x[:2], {"sign": labels[:2]}, k=3)).all()
 
 
 @pytest.mark.parametrize("fields", ["label", "both", "holes"])

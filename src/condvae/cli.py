@@ -61,7 +61,7 @@ def generate(
         npz: the arrays to write beside it.
         seed: picture i depends on (seed, i) alone.
         temperature: scales the noise; 0 = the mean.
-        prior: fitted (the density fitted to the latents: a mixture, or a flow) or model (the model's own).
+        prior: fitted (the density fitted to the latents), flow (a flow fitted to them) or model (the model's own).
         guidance: above 1, what is asked is pressed further than it was learnt, for runs trained with blanks.
     """
     from condvae import studio
@@ -82,6 +82,7 @@ def fill(
     out: Out = None,
     seed: int = 0,
     temperature: float = 1.0,
+    prior: str | None = None,
 ) -> None:
     """Fill in what is hidden of a picture, several ways.
 
@@ -97,10 +98,11 @@ def fill(
         out: the picture to write, the original first; or the arrays (.npz).
         seed: completion i depends on (seed, i) alone.
         temperature: scales the noise; 0 = the mean.
+        prior: fitted, flow or model, as in generate.
     """
     from condvae import hands
 
-    show(hands.fill(run, image, mask, hole, n, out, given or (), seed, temperature))
+    show(hands.fill(run, image, mask, hole, n, out, given or (), seed, temperature, prior))
 
 
 @app.command
@@ -245,6 +247,7 @@ def embed(
     /,
     *,
     method: str = "pca",
+    given: Words = None,
     out: Out = None,
     data_dir: str | None = None,
     limit: int | None = None,
@@ -256,6 +259,7 @@ def embed(
         run: a run folder.
         data: DATA, or an image file.
         method: pca or tsne.
+        given: what is known of the pictures, FIELD=VALUE.
         out: the map to write (.png, ...), or the numbers (.npz, .csv).
         data_dir: a folder that holds the data's files.
         limit: the first so many pictures; by default 10,000, for tsne 2,000.
@@ -263,7 +267,7 @@ def embed(
     """
     from condvae import studio
 
-    show(studio.embed(run, data, method, out, data_dir, limit, seed))
+    show(studio.embed(run, data, method, out, data_dir, limit, seed, given or ()))
 
 
 @app.command

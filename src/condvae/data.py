@@ -68,7 +68,8 @@ class Collection:
 
     `source` tells where it came from (a path, or "embedded", "memory"), for the run's record; `reading`, the options
     with which `condvae.datasets.load` reads it again from there (plain JSON). `outputs`: the fields of a generated
-    table, whose rows `x` holds as encoded, [N, 1, 1, W]; None for pictures.
+    table, whose rows `x` holds as encoded, [N, 1, 1, W]; None for pictures. `held_out`: the test part was set aside
+    from the training part, for want of one of its own.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Collection:
     source: str = "memory"
     outputs: Schema | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
+    held_out: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -51,15 +51,18 @@ def drawings(
     prior: str | None,
     readers: Mapping[str, Reader],
     judge: Judge | None,
+    unseen: np.ndarray | None = None,
 ) -> Drawn:
     """One drawing for each image, `draws` at most, of what is known of it; images of which nothing is are passed over.
 
-    judge: the one whose features are taken, the target's where there is a target.
+    judge: the one whose features are taken, the target's where there is a target. unseen: the rows that count; None =
+    all.
     """
     total = len(subject.images)
     labels = np.zeros(total, np.int64) if target is None else subject.given[target.name]
-    known = np.flatnonzero(known_rows(subject))
-    pool = known if len(known) else np.arange(total)
+    rows = np.arange(total) if unseen is None else unseen
+    known = rows[known_rows(subject)[rows]]
+    pool = known if len(known) else rows
     rows = pool[chosen(len(pool), draws, subject.seed)]
     few = first_of_each(labels[rows], ALIKE_OF)
     at_once = max(1, ENTRIES_AT_ONCE // math.prod(subject.learned.shape))

@@ -24,12 +24,13 @@ def fill(
     seed: int = 0,
     temperature: float = 1.0,
     guidance: float = 1.0,
+    prior: str | None = None,
 ) -> np.ndarray:
     """n completions of the hidden parts of pictures x, [N, n, C, H, W] float32 in [0, 1].
 
     x: [N, C, H, W] float in [0, 1], what is hidden may hold anything finite; seen: bool [N, C, H, W] or [N, 1, H, W],
     True where a pixel is given: it comes back bit-identical. given: what else is known, field -> one value, or one a
-    row; the rest is unknown. Completion j of picture i is a function of (seed, i, j).
+    row; the rest is unknown. prior: as `Learned.using`. Completion j of picture i is a function of (seed, i, j).
 
     Refused where the model learned to fill no holes, or for arguments that cannot be used.
     """
@@ -43,7 +44,7 @@ def fill(
     for other in learned.schema.fields:
         column = columns[other.name]
         asked[other.name] = told if other is field else decoded(other, column)
-    out = generate(learned, asked, n, seed, temperature, None, guidance)
+    out = generate(learned, asked, n, seed, temperature, prior, guidance)
     original = np.asarray(x, np.float32)
     return np.where(known[:, None], original[:, None], out)
 
@@ -66,9 +67,9 @@ def told_pictures(learned: Learned, x: Any, seen: Any) -> tuple[np.ndarray, np.n
             f"{list(x.shape)} {x.dtype}"
         )
     if seen.dtype != bool or seen.shape not in (x.shape, (len(x), 1, *shape[1:])):
+        shapes = " or ".join(dict.fromkeys(str([len(x), wide, *shape[1:]]) for wide in (shape[0], 1)))
         raise Refused(
-            f"seen must be bool, {list(x.shape)} or {[len(x), 1, *shape[1:]]}, True where a pixel is given; got "
-            f"{list(seen.shape)} {seen.dtype}"
+            f"seen must be bool, {shapes}, True where a pixel is given; got {list(seen.shape)} {seen.dtype}"
         )
     known = np.broadcast_to(seen, x.shape)
     inside = np.where(known, x, 0)

@@ -170,17 +170,10 @@ class Fitting:
         return run
 
     def fit_densities(self) -> tuple[nn.Module | None, nn.Module | None]:
-        """(the mixture, the flow) fitted to posterior samples of the training rows; None where there is none.
-
-        Where partial pictures are asked for, the model's own prior, which reads them, stays; a flow may follow it.
-        """
+        """(the mixture, the flow) fitted to posterior samples of the training rows; None where there is none."""
         s, model = self.settings, self.training.trained()
-        mixture = flow = None
-        if self.schema.picture is None:
-            mixture = fit_mixture(model, self.kept, self.schema, s)
-        if s.density == "flow":
-            flow = flow_of(model, self.kept, self.schema, s)
-        return mixture, flow
+        mixture = fit_mixture(model, self.kept, self.schema, s)
+        return mixture, flow_of(model, self.kept, self.schema, s) if s.density == "flow" else None
 
 
 class Tally:

@@ -20,7 +20,7 @@ from condvae.intake import Seen, one_request, read_image
 from condvae.masks import alpha_mask, has_alpha, hole_box, mask_from_image
 from condvae.nets import Shape
 from condvae.runs import Run, load
-from condvae.studio import MOST_VALUES, Reply, check_targets, counted, is_arrays, looked_at, write_npz
+from condvae.studio import MOST_VALUES, Reply, check_targets, counted, is_arrays, looked_at, read_as, write_npz
 from condvae.table_tasks import no_pictures
 from condvae.tints import tinted
 
@@ -43,12 +43,13 @@ def fill(
     given: Sequence[str] = (),
     seed: int = 0,
     temperature: float = 1.0,
+    prior: str | None = None,
 ) -> Reply:
     """n completions of what is hidden of an image: a picture with the original first, its hole tinted; or an npz.
 
     mask: an image file, white = hole; hole: a box "X,Y,W,H" in pixels of the model's pictures; without both the
-    transparent parts of the image are the hole. given: what else is known of the image, FIELD=VALUE. The npz holds `x`
-    float32 [C, H, W] in [0, 1], `seen` bool [1, H, W] and `images` float32 [n, C, H, W].
+    transparent parts of the image are the hole. given: what else is known of the image, FIELD=VALUE. prior: as in
+    `generate`. The npz holds `x` float32 [C, H, W] in [0, 1], `seen` bool [1, H, W] and `images` float32 [n, C, H, W].
 
     Raises:
         Refused: a run that fills no holes; both a mask and a hole, or nothing that is hidden; files and words that
@@ -56,13 +57,13 @@ def fill(
     """
     drawer = load(run)
     no_pictures(drawer.outputs, "fill")
-    target = check_targets(out)
     known = one_request(given, drawer.schema, "--given")
+    target = check_targets(out)
     x, notes = read_image(Path(image).expanduser(), drawer.shape)
     seen, more = seen_of(image, mask, hole, drawer.shape)
     if n >= 1 and n * x.size > MOST_VALUES:
         raise Refused(f"n may be at most {MOST_VALUES // x.size:,} here; got {n:,}")
-    images = drawer.fill(x[None], seen[None], known, n, seed, temperature)[0]
+    images = drawer.fill(x[None], seen[None], known, n, seed, temperature, prior)[0]
     if is_arrays(target):
         path = write_npz(target, {"x": x, "seen": seen, "images": images, "seed": np.asarray(seed)})
     else:
@@ -109,10 +110,10 @@ def write(
     """
     drawer = load(run)
     no_pictures(drawer.outputs, "write")
-    target = check_targets(out)
     known = one_request(given, drawer.schema, "--given")
     label = alphabet(drawer.schema, text, field)
     names, notes = spelled(text, label)
+    target = check_targets(out)
     needed = list(dict.fromkeys(name for name in names if name is not None))
     hand, more = hand_of(drawer, label, style, {label.name: None, **known}, needed[0], seed)
     drawn = drawer.restyle(hand.x, hand.given, {label.name: needed})[0]
@@ -188,9 +189,8 @@ def hand_of(
     x, notes = read_image(path, drawer.shape)
     said: tuple[str, ...] = ()
     if shows is None:
-        others = {name: value for name, value in known.items() if name != label.name}
-        shows = str(drawer.classify(x[None], label.name, others).names[0])
-        said = (f"{path.name} is read as {label.name} {shows}; --given {label.name}=... says otherwise",)
+        shows, note = read_as(drawer, x[None], label.name, known, path.name)
+        said = (note,)
     found = Seen(x[None], asked_once({**known, label.name: shows}), (path.name,), notes)
     return looked_at(drawer, found), said
 

@@ -91,10 +91,14 @@ def label_of(field: Label, value: str) -> str | None:
 
 
 def combinations(asked: Mapping[str, Sequence[Any]]) -> tuple[dict[str, list[Any]], list[str]]:
-    """Every combination of the values asked for, as equally long columns, and a name for each; one where none is."""
+    """Every combination of the values asked for, as equally long columns, and a name for each; one where none is.
+
+    A name is the value, such as 3; of several fields each value with its field's name, such as digit 3, bold yes.
+    """
     rows = list(product(*asked.values()))
     columns = {name: [row[place] for row in rows] for place, name in enumerate(asked)}
-    return columns, [", ".join(shown(value) for value in row) for row in rows]
+    heads = [f"{name} " for name in asked] if len(asked) > 1 else [""]
+    return columns, [", ".join(f"{head}{shown(one)}" for head, one in zip(heads, row, strict=False)) for row in rows]
 
 
 def shown(value: Any) -> str:

@@ -57,10 +57,10 @@ def judge_for(
 ) -> Judge:
     """The judge of a collection's labels: pinned in the package, else in the cache, else trained and kept there.
 
-    A kept judge is used only where it was trained on these very images and labels (their SHA-256). Its
-    accuracy is that on the test part, measured anew where it was tested on others; without a test part a tenth
-    of the training part is held out to measure it. A kept file that cannot be read is trained anew; a folder
-    that cannot be written to costs a warning, not the judge.
+    A kept judge is used only where it was trained on these very images and labels (their SHA-256), and named
+    after the collection at hand. Its accuracy is that on the test part, measured anew where it was tested on
+    others; without a test part a tenth of the training part is held out to measure it. A kept file that cannot
+    be read is trained anew; a folder that cannot be written to costs a warning, not the judge.
 
     Args:
         collection: real images; those whose label is unknown are passed over.
@@ -84,8 +84,9 @@ def judge_for(
     for path in (*pinned, kept):
         judge = stored(path, key)
         if judge is not None:
-            return retested(judge, label, test)
-    judge = make_judge(name, train, label, test, progress)
+            judge.card = replace(judge.card, data=name)
+            return retested(judge, label, test, collection.held_out)
+    judge = make_judge(name, train, label, test, progress, collection.held_out)
     keep(judge, kept)
     return judge
 
@@ -112,17 +113,22 @@ def user_cache() -> Path:
 
 
 def make_judge(
-    name: str, train: Part, field: Label, test: Part | None = None, progress: Progress | None = None
+    name: str,
+    train: Part,
+    field: Label,
+    test: Part | None = None,
+    progress: Progress | None = None,
+    held_out: bool = False,
 ) -> Judge:
     """Train a judge on the training part and test it on the other, or on a tenth held out where there is
-    none.
+    none. held_out: the other part was held out before, too.
     """
     x, index = train.x, positions(train, field)
     key = fingerprint(x, index, field.values)
     mirror = name in MIRRORED
     if test is not None:
         judge = train_judge(x, index, field.values, mirror=mirror, data=name, progress=progress)
-        judge.tested(test.x, positions(test, field))
+        judge.tested(test.x, positions(test, field), held_out)
     else:
         _, held = stratified_split(train.labels[field.name], 0.1, SEED)
         seen = index.copy()
@@ -161,16 +167,16 @@ def pinned(name: str, values: Sequence[str], shape: tuple[int, int, int]) -> Jud
     return judge if judge.values == tuple(values) and tuple(judge.card.shape) == tuple(shape) else None
 
 
-def retested(judge: Judge, field: Label, test: Part | None) -> Judge:
+def retested(judge: Judge, field: Label, test: Part | None, held_out: bool = False) -> Judge:
     """The judge with its accuracy on `test`; what it was tested on before stands where there is no test
     part.
     """
     if test is None:
         return judge
     index = positions(test, field)
-    if judge.card.tested_on == fingerprint(test.x, index, judge.values):
+    if (judge.card.tested_on, judge.card.held_out) == (fingerprint(test.x, index, judge.values), held_out):
         return judge
-    return judge.tested(test.x, index)
+    return judge.tested(test.x, index, held_out)
 
 
 def augment(x: Tensor, generator: torch.Generator, mirror: bool = False) -> Tensor:

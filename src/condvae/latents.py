@@ -69,11 +69,19 @@ def sampled(model: Any, part: Part, schema: Schema, settings: Settings) -> tuple
 
 
 def fit_mixture(model: Any, part: Part, schema: Schema, settings: Settings) -> nn.Module | None:
-    """The mixture fitted to the latents of a part; None where the model's own prior must stay."""
+    """The mixture fitted to the latents of a part; None where the model's own prior must stay.
+
+    Of a model of holes it is that of pictures of which nothing is seen (see `unseen`), where training had such.
+    """
     s = settings
+    if schema.picture is not None:
+        if s.holes not in ("any", "nothing"):
+            return None
+        s = s.model_copy(update={"holes": "nothing"})
     part, c, z = sampled(model, part, schema, s)
     kind = "auto" if s.density == "flow" else s.density
-    return fit_for(schema, columns_in(schema, part), c, z, kind, s.seed, s.density_components)
+    plain = Schema(tuple(field for field in schema.fields if field is not schema.picture))
+    return fit_for(plain, columns_in(plain, part), c, z, kind, s.seed, s.density_components)
 
 
 def flow_of(

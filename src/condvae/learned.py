@@ -23,6 +23,7 @@ from condvae.images import Images, as_images, unit
 from condvae.nets import Shape
 from condvae.noise import Noise, RowNoise
 from condvae.trace import Condition
+from condvae.unseen import UnseenPrior
 
 Asked = Mapping[str, Any]
 Columns = dict[str, np.ndarray]  # field name -> positions in its values [N], -1 = unknown
@@ -88,6 +89,8 @@ class Learned:
             raise Refused("prior may only be 'model' here, for no density was fitted to this model's latents")
         if self.fitted is None or prior == "model":
             return self.model
+        if self.schema.picture is not None:
+            return cast(Any, self.model).with_prior(UnseenPrior(self.fitted, cast(Any, self.model).prior))
         return cast(Any, self.model).with_prior(self.fitted)
 
     @property
@@ -173,8 +176,8 @@ def seed_in(seed: Any) -> int:
 def requests(schema: Schema, asked: Asked | None) -> tuple[Columns, int, bool]:
     """What is asked -> (columns, how many requests, whether a list was given).
 
-    A value stands for all requests beside lists. A number outside the range that training saw is warned of. Refused
-    for unknown names, empty lists, lists of different lengths.
+    A value stands for all requests beside lists. Numbers outside the range that training saw are warned of, all in
+    one. Refused for unknown names, empty lists, lists of different lengths.
     """
     asked = named(asked, "what is asked")
     lengths = {name: len(value) for name, value in asked.items() if schema.field(name).many(value)}
@@ -186,9 +189,9 @@ def requests(schema: Schema, asked: Asked | None) -> tuple[Columns, int, bool]:
         raise Refused(f"a list of values must hold at least one; {next(iter(lengths))} is empty")
     spread = {name: value if name in lengths else [value] * count for name, value in asked.items()}
     columns = schema.index(spread, count)
-    for field in schema.numbers:
-        if (beyond := field.beyond(columns[field.name])) is not None:
-            warnings.warn(beyond, stacklevel=4)
+    strange = [beyond for field in schema.numbers if (beyond := field.beyond(columns[field.name])) is not None]
+    if strange:
+        warnings.warn("; ".join(strange), stacklevel=4)
     return columns, count, bool(lengths)
 
 

@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from condvae.asked_numbers import numbers_obeyed
 from condvae.completions import completed
 from condvae.conditions import Label, Number
@@ -45,6 +47,7 @@ def evaluate(
     field: str | None = None,
     progress: Progress | None = None,
     unjudged: Mapping[str, str] | None = None,
+    unseen: np.ndarray | None = None,
 ) -> Evaluation:
     """Measure a model on images that it was not trained on.
 
@@ -64,7 +67,8 @@ def evaluate(
             classified, 1,000 by default; 0 = all. prior: as `Learned.using`.
         draws: drawings, one for each image and at most this many (images drawn at random where there are more).
         field: the label that label gain, classification, diversity and Frechet distance are of; by default the first.
-        progress: called with (what is measured, done, total). unjudged: field name -> why it has no judge.
+        progress: called with (what is measured, done, total). unjudged: field name -> why it has no judge. unseen: rows
+            of the images that no judge was trained on, whose like is drawn and completed; by default all.
 
     Raises:
         Refused: arguments that cannot be used, or a judge of other labels or pictures.
@@ -83,10 +87,10 @@ def evaluate(
     reading = classified(subject, target, sample) if target is not None else None
     looking = readers.get(target.name) if target is not None else judge
     first = looking if isinstance(looking, Judge) else None
-    drawn = drawings(subject, target, draws, prior, readers, first)
+    drawn = drawings(subject, target, draws, prior, readers, first, unseen)
     obediences, numbers = read_back(subject, drawn, readers)
     obedience = obediences.get(target.name) if target is not None else None
-    completion = completed(subject, target, first, draws, prior)
+    completion = completed(subject, target, first, draws, prior, unseen)
     unmeasured = missing(learned, {**obediences, **numbers}, readers, unjudged or {})
     diversity = varied(drawn)
     used = "flow" if prior == "flow" else "fitted" if learned.fitted is not None and prior != "model" else "model"

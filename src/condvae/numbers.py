@@ -16,6 +16,7 @@ from condvae.names import label_name
 
 KNOTS = 33  # quantiles kept of a number
 POINTS = 16  # values of an unknown number that are summed over
+NAMED = 3  # numbers outside the range of training that a warning names
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,18 @@ class Number:
         return ":".join(f"{np.round(mean) if self.whole else mean:.3g}" for mean in self.mean)
 
     def many(self, asked: Any) -> bool:
-        """Whether `asked` is a list of values: for a vector, a list of vectors."""
+        """Whether `asked` is a list of values.
+
+        Of a vector of D, a list that holds a list is one; D entries that are numbers, text of one number each or None
+        are one vector, [None, None] a wholly unknown one; other lists that hold a None or a text are lists of vectors.
+        """
         if isinstance(asked, str) or not listed(asked):
             return False
-        return self.size == 1 or any(listed(one) or one is None or isinstance(one, str) for one in asked)
+        if self.size == 1 or any(listed(one) for one in asked):
+            return True
+        if len(asked) == self.size and not any(isinstance(one, str) and ":" in one for one in asked):
+            return False
+        return any(one is None or isinstance(one, str) for one in asked)
 
     def index(self, asked: Sequence[Any]) -> np.ndarray:
         """The numbers asked for, float64 [N, D], NaN where unknown; Refused where one is no number."""
@@ -86,8 +95,8 @@ class Number:
     def entry(self, asked: Any) -> list[float]:
         """One entry, D numbers: from a number, a list, or text such as "0.3" or "0.3:1"."""
         if isinstance(asked, str):
-            asked = [None if part.strip().lower() in ("", "?", "none", "nan") else part for part in asked.split(":")]
-        parts = list(asked) if listed(asked) else [asked]
+            asked = asked.split(":")
+        parts = [None if one_of_blanks(part) else part for part in (asked if listed(asked) else [asked])]
         if len(parts) == 1 and missing(parts[0]):
             return [math.nan] * self.size
         if len(parts) != self.size:
@@ -109,16 +118,20 @@ class Number:
         return "and ".join(f"{low:g} to {high:g} in training" for low, high in zip(self.low, self.high, strict=True))
 
     def beyond(self, column: np.ndarray) -> str | None:
-        """A sentence where entries lie outside the range that training saw; None where none does."""
+        """A sentence where entries lie outside the range that training saw, with all of them; None where none does."""
         with np.errstate(invalid="ignore"):
             outside = (column < np.asarray(self.low)) | (column > np.asarray(self.high))
-        if not outside.any():
-            return None
-        row, place = np.argwhere(outside)[0]
-        return (
-            f"{self.name} was within {self.low[place]:g} to {self.high[place]:g} in training; "
-            f"{column[row, place]:g} lies outside, where the model guesses"
-        )
+        told: list[str] = []
+        for place in np.flatnonzero(outside.any(0)):
+            strange = [f"{one:g}" for one in dict.fromkeys(column[outside[:, place], place].tolist())]
+            more = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
+            name = self.name if self.size == 1 else f"{self.name}[{place}]"
+            lies = "lies" if len(strange) == 1 else "lie"
+            told.append(
+                f"{name} was within {self.low[place]:g} to {self.high[place]:g} in training; "
+                f"{', '.join(strange[:NAMED])}{more} {lies} outside, where the model guesses"
+            )
+        return "; ".join(told) or None
 
     def blank(self, rows: int) -> np.ndarray:
         return np.full((rows, self.size), np.nan)
@@ -183,6 +196,11 @@ class Number:
         knots = tuple(tuple(row) for row in data["quantiles"])
         mean, deviation, low, high = (tuple(data[key]) for key in ("mean", "deviation", "low", "high"))
         return cls(data["name"], mean, deviation, low, high, knots, bool(data["whole"]), bool(data["optional"]))
+
+
+def one_of_blanks(value: Any) -> bool:
+    """Whether a value is text that says unknown."""
+    return isinstance(value, str) and value.strip().lower() in ("", "?", "none", "nan")
 
 
 def missing(value: Any) -> bool:

@@ -7,30 +7,39 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from condvae import judges
 from condvae.conditions import Field, Label, Number
 from condvae.data import Collection, Part
 from condvae.errors import Refused
 from condvae.images import Images
-from condvae.judge_net import Judge, working_size
+from condvae.judge_net import Judge, fingerprint, working_size
 from condvae.judges import Progress, judge_for
 from condvae.learned import Asked, Learned, columns_of
 from condvae.regress_net import Regressor
 from condvae.regressors import kept_regressor, regressor_for
+from condvae.splits import hold_out
 
-__all__ = ["Panel", "Reader", "judges_for", "panel_of", "pixels_of"]
+__all__ = ["Panel", "Reader", "halved", "judges_for", "panel_of", "pixels_of"]
 
 Reader = Judge | Regressor
 TABLE = "rows of a table are not read by a judge"
+SEED = 0x68616C66  # "half"
 AT_MOST = 2.0  # times what one may cost: all that are trained for one report
 
 
 @dataclass(frozen=True)
 class Panel:
-    """readers: field name -> its judge or regressor; missing: field name -> why it has none, as half a sentence."""
+    """readers: field name -> its judge or regressor; missing: field name -> why it has none, as half a sentence.
+
+    unseen: the rows of the images at hand that no reader learnt from, rising; None = all.
+    """
 
     readers: Mapping[str, Reader] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    unseen: np.ndarray | None = None
 
 
 def judges_for(
@@ -111,7 +120,7 @@ def panel_of(learned: Learned, images: Images, given: Asked, name: str, collecti
     """What reads the fields that are given of images [N], for a model of the data called `name`.
 
     Each judge is the one pinned for those data, else one trained on the training part of the collection, or where there
-    is none on the images themselves, of which a tenth is held out.
+    is none, or its images are these very ones, on half of the images themselves: the other half is `unseen`.
     """
     fields = [field for field in learned.schema.fields if field.name in given]
     if learned.outputs is not None:
@@ -128,5 +137,40 @@ def panel_of(learned: Learned, images: Images, given: Asked, name: str, collecti
     texts = {field.name: field.text(columns[field.name]) for field in learned.schema.labels}
     labels = {name: tuple(text or None for text in words) for name, words in texts.items()}
     shown = Part(images, labels, {field.name: columns[field.name] for field in learned.schema.numbers})
-    found = judges_for(Collection(name, shown) if collection is None else replace(collection, test=shown), rest)
-    return Panel({**ready, **found.readers}, found.missing)
+    if collection is None or same_images(collection.train.x, images):
+        made, unseen = halved(Collection(name, shown))
+    else:
+        made, unseen = replace(collection, test=shown), None
+    found = judges_for(made, rest)
+    return Panel({**ready, **found.readers}, found.missing, unseen)
+
+
+def same_images(a: Images, b: Images) -> bool:
+    """Whether two collections of images are one and the same, as 8 bits a pixel."""
+    nothing = np.zeros(0, np.int64)
+    return tuple(a.shape) == tuple(b.shape) and fingerprint(a, nothing, ()) == fingerprint(b, nothing, ())
+
+
+def halved(collection: Collection) -> tuple[Collection, np.ndarray | None]:
+    """(a collection without a test part with half of its images as one, the rows that these are, rising).
+
+    Readers learn from the other half, so that the measured images are none of theirs; it holds every value of every
+    label. A collection of fewer than two images, which has no halves, or with a test part, is given back with None.
+    """
+    part = collection.train
+    if collection.test is not None or len(part) < 2:
+        return collection, None
+    first = next(iter(part.labels.values()), None)
+    held = np.zeros(len(part), bool)
+    held[hold_out(len(part), first, len(part) // 2, SEED)[1].numpy()] = True
+    for names in part.labels.values():
+        known = {name for name, gone in zip(names, held, strict=True) if not gone}
+        for row in np.flatnonzero(held):
+            if names[row] not in known:
+                known.add(names[row])
+                held[row] = False
+    rows = np.flatnonzero(held)
+    if not len(rows):
+        return collection, None
+    kept, aside = (part.take(torch.from_numpy(np.flatnonzero(which))) for which in (~held, held))
+    return replace(collection, train=kept, test=aside, held_out=True), rows

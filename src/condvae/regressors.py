@@ -43,10 +43,10 @@ def regressor_for(
 ) -> Regressor:
     """The regressor of a collection's numbers: from the cache, else trained and kept there.
 
-    A kept one is used only where it was trained on these very images and numbers (their SHA-256). Its error is that on
-    the test part, measured anew where it was tested on others; without a test part a tenth of the training part is held
-    out to measure it. A kept file that cannot be read is trained anew; a folder that cannot be written to costs a
-    warning, not the regressor.
+    A kept one is used only where it was trained on these very images and numbers (their SHA-256), and named after the
+    collection at hand. Its error is that on the test part, measured anew where it was tested on others; without a test
+    part a tenth of the training part is held out to measure it. A kept file that cannot be read is trained anew; a
+    folder that cannot be written to costs a warning, not the regressor.
 
     Args:
         collection: real images; entries that are unknown are passed over.
@@ -66,8 +66,9 @@ def regressor_for(
     field = field or next(iter(train.numbers))
     found = kept_regressor(collection, field, cache_dir)
     if found is not None:
-        return found if test is None else retested(found, field, test)
-    made = make_regressor(name, train, field, test, progress)
+        found.card = replace(found.card, data=name)
+        return found if test is None else retested(found, field, test, collection.held_out)
+    made = make_regressor(name, train, field, test, progress, collection.held_out)
     keep(made, kept_path(made.card.fingerprint, cache_dir))
     return made
 
@@ -90,23 +91,33 @@ def kept_regressor(collection: Collection, field: str, cache_dir: Path | None = 
     return found if found.card.fingerprint == key else None
 
 
-def retested(regressor: Regressor, field: str, test: Part) -> Regressor:
+def retested(regressor: Regressor, field: str, test: Part, held_out: bool = False) -> Regressor:
     """The regressor with its error on `test`; as it is where that part does not hold the numbers."""
     column = test.numbers.get(field)
-    if column is None or regressor.card.tested_on == number_fingerprint(test.x, column, field):
+    if column is None:
         return regressor
-    return regressor.tested(test.x, column)
+    if (regressor.card.tested_on, regressor.card.held_out) == (number_fingerprint(test.x, column, field), held_out):
+        return regressor
+    return regressor.tested(test.x, column, held_out)
 
 
 def make_regressor(
-    name: str, train: Part, field: str, test: Part | None = None, progress: Progress | None = None
+    name: str,
+    train: Part,
+    field: str,
+    test: Part | None = None,
+    progress: Progress | None = None,
+    held_out: bool = False,
 ) -> Regressor:
-    """Train a regressor on the training part and test it on the other, or on a tenth held out where there is none."""
+    """Train a regressor on the training part and test it on the other, or on a tenth held out where there is none.
+
+    held_out: the other part was held out before, too.
+    """
     column = train.numbers[field]
     key = number_fingerprint(train.x, column, field)
     if test is not None and field in test.numbers:
         made = train_regressor(train.x, column, data=name, field=field, progress=progress)
-        made.tested(test.x, test.numbers[field])
+        made.tested(test.x, test.numbers[field], held_out)
     else:
         _, held = hold_out(len(train), None, min(max(round(0.1 * len(train)), 1), max(len(train) - 1, 1)), SEED)
         seen = column.copy()

@@ -121,7 +121,7 @@ class Run:
 
         asked: field name -> value, or a list of values; None or an absent field = unknown. prior: "fitted" (default
         where a density was fitted), "flow" where one was fitted (`fit_flow`), or "model". guidance: above 1, what is
-        asked is exaggerated (needs fields that may be left out). Picture i depends on (seed, i) alone. Raises Refused.
+        asked is exaggerated (which must be of fields that may be left out). Picture i depends on (seed, i) alone. Raises Refused.
         """
         drawn = tasks.generate(self.learned, asked, n, seed, temperature, prior, guidance)
         return drawn if self.outputs is None else decode_rows(self.outputs, drawn)
@@ -134,14 +134,15 @@ class Run:
         n: int = 5,
         seed: int = 0,
         temperature: float = 1.0,
+        prior: str | None = None,
     ) -> np.ndarray:
         """n completions of the hidden parts of x, float32 [N, n, C, H, W]; seen pixels come back bit-identical.
 
         x: [N, C, H, W] float in [0, 1]; seen: bool [N, C, H, W] or [N, 1, H, W], True where a pixel is given; given:
-        what else is known. Raises Refused, also where the model was not trained with holes.
+        what else is known; prior: as in `generate`. Raises Refused, also where the model was not trained with holes.
         """
         no_pictures(self.outputs, "fill")
-        return fill(self.learned, x, seen, given, n, seed, temperature)
+        return fill(self.learned, x, seen, given, n, seed, temperature, prior=prior)
 
     def impute(self, table: Any, n: int = 1, seed: int = 0, prior: str | None = None) -> dict[str, np.ndarray]:
         """The generated columns of a table with their blanks drawn given the row's known cells and condition.

@@ -136,8 +136,8 @@ def columns_for(learned: Learned, images: Images, given: Asked | None) -> Column
             continue
         if not isinstance(field, Label):
             raise Refused(
-                f"{field.name} must be given, one value a row: this model was trained on rows that all have one; train "
-                "with drop=0.1 to leave it out"
+                f"{field.name} must be given, one value a row (given={{{field.name!r}: ...}}, --given {field.name}=...): "
+                "this model was trained on rows that all have one; train with drop=0.1 to leave it out"
             )
         read = posterior(learned, learned.using(), images, columns, field, CLASSIFY_SAMPLES, 0, rows=rows)
         column = columns[field.name].copy()
@@ -157,7 +157,10 @@ def label_field(learned: Learned, name: str | None) -> Label:
             raise Refused(f"field must be a label to be read, one of {', '.join(f.name for f in fields)}; got {name!r}")
         return found
     if len(fields) > 1:
-        raise Refused(f"field must name what to read, one of {', '.join(f.name for f in fields)}; got None")
+        raise Refused(
+            f"field must name what to read, one of {', '.join(f.name for f in fields)}; got None: say "
+            f"field={fields[0].name!r} (--field {fields[0].name})"
+        )
     return next(iter(fields))
 
 

@@ -54,8 +54,8 @@ def generate(
     drawer = load(run)
     if drawer.outputs is not None:
         return generate_rows(drawer, words, n, out, npz, seed, temperature, prior, guidance)
-    check_targets(out, npz)
     columns, names = combinations(parse(words, drawer.schema))
+    check_targets(out, npz)
     if n >= 1 and n * len(names) * int(np.prod(drawer.shape)) > MOST_VALUES:
         raise Refused(f"n may be at most {MOST_VALUES // (len(names) * int(np.prod(drawer.shape))):,} here; got {n:,}")
     images = drawer.generate(columns, n, seed, temperature, prior, guidance=guidance)
@@ -111,7 +111,6 @@ def restyle(
     """Pictures in their own style under other conditions: all values of the first label, or what `to` asks."""
     drawer = load(run)
     no_pictures(drawer.outputs, "restyle")
-    target = check_targets(out)
     if not drawer.schema.fields:
         raise Refused("this run was trained without conditions, so there is no other label to go to")
     wanted = parse(to, drawer.schema)
@@ -120,7 +119,8 @@ def restyle(
     if not wanted:
         wanted = {drawer.schema.labels[0].name: list(drawer.schema.labels[0].values)}
     columns, names = combinations(wanted)
-    found = looked_at(drawer, seen(drawer, what, given, data_dir, limit or 12))
+    target = check_targets(out)
+    found = as_read(drawer, looked_at(drawer, seen(drawer, what, given, data_dir, limit or 12)))
     restyled = drawer.restyle(found.x, found.given, columns)
     if is_arrays(target):
         asked = {f"to_{name}": column for name, column in texts(columns).items()}
@@ -135,6 +135,23 @@ def restyle(
         (path,),
         found.notes,
     )
+
+
+def as_read(run: Run, found: Seen) -> Seen:
+    """The same with the labels that one picture must be told and that nobody told, read by the model, as notes say."""
+    for field in run.schema.labels if len(found.x) == 1 else ():
+        if field.optional or found.given.get(field.name, [None])[0] is not None:
+            continue
+        name, note = read_as(run, found.x, field.name, found.given, found.names[0])
+        found = Seen(found.x, {**found.given, field.name: [name]}, found.names, (*found.notes, note))
+    return found
+
+
+def read_as(run: Run, x: np.ndarray, field: str, others: Mapping[str, Any], what: str) -> tuple[str, str]:
+    """(the label that the model reads off a picture x [1, C, H, W], the note that says so)."""
+    others = {name: value for name, value in others.items() if name != field}
+    name = str(run.classify(x, field, others).names[0])
+    return name, f"{what} is read as {field} {name}; --given {field}=... says otherwise"
 
 
 def classify(
@@ -193,11 +210,12 @@ def embed(
     data_dir: str | None = None,
     limit: int | None = None,
     seed: int = 0,
+    given: Sequence[str] = (),
 ) -> Reply:
     """The latents of a collection: a map (.png, ...), or the numbers (.npz, .csv) with their two coordinates."""
     target = check_targets(out, more=(".npz", ".csv"))
     reader = load(run)
-    found = things(reader, what, (), data_dir, limit or EMBEDDED.get(method, 1))
+    found = things(reader, what, given, data_dir, limit or EMBEDDED.get(method, 1))
     z = reader.embed(found.x, found.given)
     flat, said = plane(z, method, seed)
     field = next(iter(reader.schema.labels), None)

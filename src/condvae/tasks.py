@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from condvae.conditions import Field
 from condvae.errors import Refused
 from condvae.images import Images
 from condvae.learned import (
@@ -69,8 +70,8 @@ def generate(
     asked: field -> value, or a list of values, one a request (several lists are equally long); None, NaN or an absent
     field = unknown: the model's blank input where it has one, else drawn from the labels' shares. temperature:
     scales the latents' noise, 0 = the mean. prior: as `Learned.using`. guidance: above 1, the likelihood's natural
-    parameters (logits, means) are extrapolated from those of the blank condition with the same z; the fields asked for
-    must have a blank input. Picture j of request r is a function of (seed, r, j), whatever else is asked for. Of a
+    parameters (logits, means) are extrapolated from those of the same z where what is asked is left blank; the fields
+    that are asked for must have a blank input, all others are the same in both. Picture j of request r is a function of (seed, r, j), whatever else is asked for. Of a
     partial picture that is asked for, the seen pixels come back as they were given.
 
     Refused for names, values or numbers that cannot be used.
@@ -78,9 +79,10 @@ def generate(
     n, seed, model = whole(n, "n", 1), seed_in(seed), learned.using(prior)
     temperature, guidance = at_least_0(temperature, "temperature"), at_least_0(guidance, "guidance")
     columns, count, listed = requests(learned.schema, asked)
-    blank = unguided(learned, columns) if guidance != 1 else None
+    told = spoken_for(learned, columns) if guidance != 1 else ()
     names = np.stack([np.repeat(np.arange(count), n), np.tile(np.arange(n), count)], 1)
     columns = drawn(learned.schema, {name: np.repeat(column, n, 0) for name, column in columns.items()}, names, seed)
+    blank = unguided(columns, told) if guidance != 1 else None
     out = np.empty((count * n, *learned.shape), np.float32)
     with evaluating(model), learned.arithmetic():
         for rows, kept in chunks(len(out)):
@@ -88,7 +90,7 @@ def generate(
             c = learned.condition(columns, rows)
             trace = model(c, draw=draw)
             if blank is not None:
-                free = model(learned.condition(blank, np.zeros_like(rows)), z=trace.z, draw=draw)
+                free = model(learned.condition(blank, rows), z=trace.z, draw=draw)
                 trace = replace(trace, x=trace.x.guided(free.x, guidance))
             store(out, kept, trace, draw, c)
     return out.reshape(count, n, *learned.shape) if listed else out
@@ -101,13 +103,32 @@ def at_least_0(value: Any, name: str) -> float:
     return float(value)
 
 
-def unguided(learned: Learned, columns: Columns) -> Columns:
-    """One row in which nothing is known: what guidance leads away from. Refused where a field has no blank input."""
-    firm = [field.name for field in learned.schema.fields if not field.optional]
-    if firm or not learned.schema.fields:
-        what = ", ".join(firm) or "this model, which has nothing to ask for,"
-        raise Refused(f"guidance must be 1 here, for {what} has no blank input; train with drop=0.1 to guide")
-    return {field.name: field.blank(1) for field in learned.schema.fields}
+def spoken_for(learned: Learned, columns: Columns) -> tuple[Field, ...]:
+    """The fields of which any request says something. Refused where one of them has no blank input to lead away from.
+
+    columns: as they were asked, before what is open is drawn.
+    """
+    schema = learned.schema
+    if not schema.fields:
+        raise Refused("guidance must be 1 here, for this model was trained without conditions: nothing may be asked")
+    asked = tuple(
+        field
+        for field in schema.fields
+        if not np.array_equal(own := columns[field.name], field.blank(len(own)), equal_nan=True)
+    )
+    firm = [field.name for field in asked if not field.optional]
+    if firm:
+        are, have = ("is", "has") if len(firm) == 1 else ("are", "have")
+        raise Refused(
+            f"guidance must be 1 where {' and '.join(firm)} {are} asked for, which {have} no blank input; train with "
+            "drop=0.1 to guide"
+        )
+    return asked
+
+
+def unguided(columns: Columns, fields: tuple[Field, ...]) -> Columns:
+    """The columns with these fields left blank in every row: what guidance leads away from."""
+    return {**columns, **{field.name: field.blank(len(columns[field.name])) for field in fields}}
 
 
 def reconstruct(learned: Learned, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:

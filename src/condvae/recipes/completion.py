@@ -70,7 +70,7 @@ def draw(outcome: Outcome) -> dict[str, Image]:
     seen = np.stack(masks)
     filled = fill(outcome.learned, x, seen, None, n=6, seed=2)
     drawn["completion"] = pictures.grid(
-        np.concatenate([coloured(x)[:, None], tinted(x, seen)[:, None], coloured(filled)], 1), labels=SHOWN, scale=2
+        np.concatenate([coloured(x)[:, None], tinted(x * seen, seen)[:, None], coloured(filled)], 1), labels=SHOWN, scale=2
     )
     labels = list(part.labels[field.name][20:28])
     source = unit(part.x[slice(20, 28)]).numpy()
@@ -97,6 +97,7 @@ RECIPES = [
             "drop": 0.5,
             "warm_up": 0.3,
             "precision": "bf16",
+            "density_components": 80,
         },
         protocol="one model of every kind of hole, the label hidden from half of the training rows; only hidden pixels"
         " are scored; digits: 59,000 training images, grey BCE (an unnormalised score: values are bounds on "
