@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 from condvae.heads import Bernoulli, Gaussian
 from condvae.objectives import (
@@ -19,10 +19,10 @@ from condvae.objectives import (
     rate,
     warm_up,
 )
-from condvae.trace import Drawable, Latent, Trace
+from condvae.trace import Latent, Trace
 
 
-class Sampled(Drawable):
+class Sampled(Distribution):
     """A Normal that hides its family: no closed form is known for it."""
 
     def __init__(self, normal: Independent) -> None:

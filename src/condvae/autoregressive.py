@@ -39,7 +39,7 @@ class Autoregressive(Pixels):
 
     @property
     def mean(self) -> Tensor:
-        raise NotImplementedError("an autoregressive picture has no mean in closed form; ask picture(draw)")
+        raise Refused("an autoregressive picture has no mean in closed form; ask picture(draw)")
 
     def picture(self, draw: Draw) -> Tensor:
         """Each pixel's probability given the pixels drawn before it, [B, 1, H, W]: a draw with its edges kept grey.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +42,7 @@ class GaussianHead(nn.Module):
         return diagonal(mean, 0.5 * log_variance)
 
 
-class Pixels(Distribution):
+class Pixels(Distribution, ABC):
     """A distribution over pictures [B, C, H, W]. `log_prob(x, seen)` counts only the seen entries.
 
     x may hold fewer rows than the distribution: with K samples a row, row b of x is scored by rows b, B + b, 2 B + b,
@@ -55,13 +56,13 @@ class Pixels(Distribution):
         super().__init__(parameters.shape[:1], parameters.shape[1:], validate_args=False)
 
     @property
+    @abstractmethod
     def mean(self) -> Tensor:
         """Expected picture [B, C, H, W] in [0, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def costs(self, x: Tensor) -> Tensor:
         """-log p of each entry, [K, B, C, H, W] for x [B, C, H, W]."""
-        raise NotImplementedError
 
     def split(self, values: Tensor, x: Tensor) -> Tensor:
         """[K * B, ...] -> [K, B, ...], B being x's rows."""

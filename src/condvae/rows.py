@@ -64,24 +64,22 @@ class Row(Pixels):
         least = torch.log(STEP / steps).clamp(LEAST, 0.0) if field.whole else torch.full_like(steps, LEAST)
         return mean, torch.maximum(log_sigma.clamp_max(MOST), least)
 
-    def log_prob(self, value: Tensor, seen: Tensor | None = None) -> Tensor:
-        """log p of the known entries of rows [B, 1, 1, W], of those that `seen` [B, 1, 1, W] marks by 1: [K * B]."""
-        rows = value.flatten(1)
-        counted = torch.ones_like(rows) if seen is None else seen.flatten(1).to(rows)
-        total = rows.new_zeros(self.parameters.shape[0] // rows.shape[0], rows.shape[0])
-        for field, block, place in self.blocks(self.split(self.parameters, value)):
+    def costs(self, x: Tensor) -> Tensor:
+        """-log p of the known entries of rows x [B, 1, 1, W], [K, B, 1, 1, W]: a label's in its first column."""
+        rows, parts = x.flatten(1), []
+        for field, block, place in self.blocks(self.split(self.parameters, x)):
             if isinstance(field, Label):
                 hot = rows[:, place : place + len(field.values)]
-                total = total + (hot * block.log_softmax(-1)).sum(-1) * counted[:, place]
+                cost = -(hot * block.log_softmax(-1)).sum(-1, keepdim=True)
             else:
                 assert isinstance(field, Number)
                 mean, log_sigma = self.normal(field, block)
                 entry = rows[:, place : place + field.size]
                 known = rows[:, place + field.size : place + 2 * field.size] if field.optional else 1.0
-                known = known * counted[:, place : place + field.size]
                 error = (entry - mean) * torch.exp(-log_sigma)
-                total = total - ((0.5 * error.square() + log_sigma + 0.5 * math.log(2 * math.pi)) * known).sum(-1)
-        return total.flatten()
+                cost = (0.5 * error.square() + log_sigma + 0.5 * math.log(2 * math.pi)) * known
+            parts.append(nn.functional.pad(cost, (0, field.width - cost.shape[-1])))
+        return torch.cat(parts, -1)[:, :, None, None]
 
     @property
     def mean(self) -> Tensor:

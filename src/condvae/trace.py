@@ -6,6 +6,7 @@ and the distribution of x. Training, every task and every measure read the Trace
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -102,11 +103,12 @@ class Trace:
         return tuple(latent.z for latent in self.latents)
 
 
-class Drawable(Distribution):
+class Drawable(Distribution, ABC):
     """A distribution of the house that knows how to draw itself from given noise."""
 
+    @abstractmethod
     def from_noise(self, draw: Draw, level: int) -> Tensor:
-        raise NotImplementedError
+        """A draw that is a function of this noise at this level."""
 
 
 def settle(prior: Distribution, posterior: Distribution | None, given: Tensor | None, draw: Draw, level: int) -> Latent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,8 +28,8 @@ class Objective:
     importance: bool = False
 
 
-class Model(nn.Module):
-    """Abstract: a conditional model p(x | c) with latents.
+class Model(nn.Module, ABC):
+    """A conditional model p(x | c) with latents.
 
     model(c)         generates: z from the prior, x from the decoder
     model(c, x)      infers: z from the posterior
@@ -37,15 +38,15 @@ class Model(nn.Module):
 
     objective = Objective()
 
+    @abstractmethod
     def forward(
         self,
         c: Condition,
         x: Tensor | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
-    ) -> Trace:
-        raise NotImplementedError
+    ) -> Trace: ...
 
+    @abstractmethod
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
         """(terms, notes): named terms whose sum is minimised, and detached notes; means over the batch, in nats."""
-        raise NotImplementedError
