@@ -85,8 +85,8 @@ def draw(outcome: Outcome) -> dict[str, Image]:
 
 
 def plotted(strengths: list[dict[str, Any]]) -> Image:
-    """Obedience and Frechet distance against the strength of guidance."""
-    rows = [{**row, "percent": 100 * row["obedience"]} for row in strengths]
+    """Obedience and Frechet distance against the strength of guidance above 0."""
+    rows = [{**row, "percent": 100 * row["obedience"]} for row in strengths if row["strength"] > 0]
     keys = {"percent": ("asked label read back, %", ""), "frechet": ("Frechet distance", "")}
     return plots.curves(rows, keys, x="strength", unit="", title="Strength of guidance")
 
