@@ -156,7 +156,7 @@ def test_bad_input_is_one_line_and_2(capsys, words, said):
 def test_fill_write_and_guidance_pass_on_what_was_typed(monkeypatch, capsys):
     from condvae import hands, studio
 
-    asked, more = [], ("--seed", "2", "--temperature", "0.5")
+    asked, more = [], ("--seed", "2", "--temperature", "0.5", "--prior", "flow")
     for room, name in ((hands, "fill"), (hands, "write"), (studio, "generate")):
         monkeypatch.setattr(room, name, lambda *a, name=name: asked.append((name, a)) or studio.Reply((name,)))
     assert main(["fill", "r", "a.png", "--mask", "m.png", "-n", "3", "--given", "digit=6", "-o", "o.png", *more]) == 0
@@ -164,8 +164,8 @@ def test_fill_write_and_guidance_pass_on_what_was_typed(monkeypatch, capsys):
     assert main(["write", "r", "31 415", "--style", "a.png", "--given", "digit=3", "-o", "w.png", "--field", "d"]) == 0
     assert main(["generate", "r", "age=20,40", "smiling=yes", "-n", "8", "--guidance", "2.5", "-o", "g.png"]) == 0
     assert asked == [
-        ("fill", ("r", "a.png", "m.png", None, 3, "o.png", ["digit=6"], 2, 0.5)),
-        ("fill", ("r", "a.png", None, "1,2,3,4", 5, "o.png", (), 0, 1.0)),
+        ("fill", ("r", "a.png", "m.png", None, 3, "o.png", ["digit=6"], 2, 0.5, "flow")),
+        ("fill", ("r", "a.png", None, "1,2,3,4", 5, "o.png", (), 0, 1.0, None)),
         ("write", ("r", "31 415", "a.png", ["digit=3"], "w.png", 0, "d")),
         ("generate", ("r", ("age=20,40", "smiling=yes"), 8, "g.png", None, 0, 1.0, None, 2.5)),
     ]

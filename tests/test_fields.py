@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,9 +30,9 @@ def test_a_number_is_standardised_and_remembers_its_range() -> None:
     known = np.array([18, 30, 42, 90, 20.0])
     assert np.allclose(encoded, (np.array([18, 42, 90]) - known.mean()) / known.std(), atol=1e-6)
     assert field.beyond(column) is None
-    assert "18 to 90" in str(field.beyond(field.index([17]))) and "17 lies outside" in str(
-        field.beyond(field.index([17]))
-    )
+    one, all_five = (str(field.beyond(field.index(ages))) for ages in ([17, 20, 17], [17, 95, 96, 97, 30, 98]))
+    assert "18 to 90" in one and "; 17 lies outside" in one
+    assert "; 17, 95, 96 and 2 more lie outside" in all_five
 
 
 @pytest.mark.parametrize("blank", [None, float("nan"), "", "?", np.float32("nan")])
@@ -62,6 +63,34 @@ def test_a_vector_of_numbers() -> None:
     assert not field.many([0.5, 2]) and field.many([[0.5, 2]]) and field.many(np.zeros((3, 2)))
     with pytest.raises(Refused, match="2 number"):
         field.index([[1, 2, 3]])
+    outside = str(field.beyond(field.index([[5, 2], [6, 9]])))
+    assert "pose[0] was within 0 to 2 in training; 5, 6 lie outside" in outside and "pose[1]" in outside
+
+
+@pytest.mark.parametrize(
+    ("asked", "many"),
+    [
+        ([0.3, None], False),
+        ([None, 0.3], False),
+        (["0.3", "?"], False),
+        ([None, None], False),
+        (np.array([0.3, 1.0]), False),
+        ([0.3, 0.5, 0.7], False),  # refused, as it holds three
+        ([[0.3, None]], True),
+        ([[0.3, 1], None], True),
+        (["0.3:1", "0.5:2"], True),
+        (["0.3:1", None], True),
+        ([None], True),
+        ([None, None, None], True),
+    ],
+)
+def test_a_list_for_a_vector_is_one_value_or_a_list_of_values(asked: Any, many: bool) -> None:
+    field = Number.learn("pose", np.array([[0.0, 1], [1, 3], [2, 5], [np.nan, 1]]))
+    assert field.many(asked) == many
+    if not many and len(asked) == 2:
+        one = field.index([asked])
+        told = [None if entry is None or entry == "?" else float(entry) for entry in asked]
+        assert [None if np.isnan(entry) else entry for entry in one[0]] == told
 
 
 def test_a_constant_number_is_refused() -> None:

@@ -72,7 +72,7 @@ def test_sub_folders_are_classes(photos: Path):
     assert "The 3 sub-folders of photos are the classes, the field 'class'." in made.notes
     save(photos, "loose.png")
     made = datasets.load(photos)
-    assert made.train.labels["class"][-2:] == (None, "é") and any("1 images lie beside" in note for note in made.notes)
+    assert made.train.labels["class"][-2:] == (None, "é") and any("1 image lies beside" in note for note in made.notes)
 
 
 def test_train_and_test_are_two_parts(photos: Path):
@@ -80,7 +80,7 @@ def test_train_and_test_are_two_parts(photos: Path):
     made = datasets.load(photos)
     assert made.train.labels["class"] == ("cat", "dog") and made.test is not None
     assert made.test.labels["class"] == ("dog",) and made.test.x[0][0, 0].tolist() == pixels("c.png")[0].tolist()
-    assert any("2 images in val are not read" in note for note in made.notes)
+    assert any("2 images in val left unread" in note for note in made.notes)
     for one in (photos / "test" / "dog" / "c.png", photos / "test" / "dog", photos / "test"):
         one.unlink() if one.is_file() else one.rmdir()
     made = datasets.load(photos)
@@ -127,7 +127,7 @@ def test_one_image_in_colour_makes_all_colour(photos: Path):
     save(photos, "d.png", channels=3)
     made = load_folder(photos)
     assert made.train.x.shape == (4, 3, 6, 5)
-    assert "1 images are in colour and 3 grey; all are kept in colour." in made.notes
+    assert "1 image is in colour and 3 grey; all are kept in colour." in made.notes
     np.testing.assert_array_equal(made.train.x[3].numpy(), pixels("d.png", channels=3).transpose(2, 0, 1))
     np.testing.assert_array_equal(made.train.x[0].numpy(), np.stack([pixels("a.png")] * 3))
 
@@ -148,8 +148,8 @@ def test_every_mode_is_read_and_what_was_done_is_said(photos: Path):
     assert x[1, 0, 0, 0] == 0 and x[1, 0, 0, 1] == 200  # laid on black, for what shows is bright
     np.testing.assert_array_equal(x[2, 0], (pixels("c") > 128) * 255)
     np.testing.assert_array_equal(x[3, 0], pixels("d"))
-    assert "1 images (a.png): each has more than 8 bits a pixel; it was scaled to 0..1." in made.notes
-    assert "1 images (b.png): each is transparent in places; it was laid on black." in made.notes
+    assert "1 image (a.png): each has more than 8 bits a pixel; it was scaled to 0..1." in made.notes
+    assert "1 image (b.png): each is transparent in places; it was laid on black." in made.notes
 
 
 def test_many_images_are_treated_in_one_sentence(photos: Path):
@@ -228,7 +228,7 @@ def test_images_that_cannot_be_read_are_refused_or_skipped(photos: Path, damage:
     assert str(bad) in str(e.value) and "\n" not in str(e.value)
     made = load_folder(photos, skip_bad=True)
     assert made.train.labels["class"] == ("x", "y", "y") and len(made.train) == 3
-    assert "1 images cannot be read and were skipped: x/b.png." in made.notes
+    assert "1 image skipped, unreadable: x/b.png." in made.notes
 
 
 def test_skipping_leaves_enough(photos: Path):
@@ -344,7 +344,7 @@ def test_rows_without_an_image_are_refused_or_skipped(photos: Path):
         datasets.load(photos)
     made = datasets.load(photos, skip_bad=True)
     assert made.train.labels["town"] == ("Oslo", "Bergen", None) and len(made.train) == 3
-    assert "2 rows of labels.csv name no image and were skipped: 'gone.png' (row 2), nothing (row 5)." in made.notes
+    assert "2 rows of labels.csv without an image, skipped: 'gone.png' (row 2), nothing (row 5)." in made.notes
 
 
 @pytest.mark.parametrize(

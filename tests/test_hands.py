@@ -1,6 +1,7 @@
 """Holes filled and lines written: what is asked of the run, and what comes out as a picture and as arrays."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ class Fake:
     def __init__(self, fields=(DIGIT,), shape=(1, 8, 8)):
         self.shape, self.schema, self.asked = shape, Schema((*fields, Picture("part", shape))), []
 
-    def fill(self, x, seen, given=None, n=5, seed=0, temperature=1.0):
-        self.asked.append((x, seen, given, n, seed, temperature))
+    def fill(self, x, seen, given=None, n=5, seed=0, temperature=1.0, prior=None):
+        self.asked.append((x, seen, given, n, seed, temperature, prior))
         drawn = np.linspace(0.2, 0.8, n, dtype=np.float32)[None, :, None, None, None]
         return np.where(seen[:, None], x[:, None], drawn).astype(np.float32)
 
@@ -64,9 +65,10 @@ def image(tmp_path):
 
 def test_a_hole_is_filled_and_kept_as_arrays(fake, image, tmp_path):
     target = tmp_path / "f.npz"
-    reply = hands.fill("r", image, hole="2,1,3,4", n=3, out=str(target), given=["digit=6"], seed=9, temperature=0.5)
+    options: dict[str, Any] = {"given": ["digit=6"], "seed": 9, "temperature": 0.5, "prior": "model"}
+    reply = hands.fill("r", image, hole="2,1,3,4", n=3, out=str(target), **options)
     x, seen, *rest = fake.asked[0]
-    assert x.shape == (1, 1, 8, 8) and seen.shape == (1, 1, 8, 8) and rest == [{"digit": "6"}, 3, 9, 0.5]
+    assert x.shape == (1, 1, 8, 8) and seen.shape == (1, 1, 8, 8) and rest == [{"digit": "6"}, 3, 9, 0.5, "model"]
     assert not seen[0, 0, 1:5, 2:5].any() and (~seen).sum() == 12
     with np.load(target, allow_pickle=False) as held:
         assert np.array_equal(held["x"], x[0]) and np.array_equal(held["seen"], seen[0])

@@ -133,8 +133,13 @@ def test_only_a_model_of_holes_fills() -> None:
     run = fit(x, {"half": labels}, progress=False, **NEVER)
     with pytest.raises(Refused, match="holes='any'"):
         fill(run.learned, x, np.ones((40, 1, 8, 8), bool))
-    with pytest.raises(Refused, match="blank input"):
+    with pytest.raises(Refused, match="where half is asked for, which has no blank input; train with drop"):
         run.generate({"half": "up"}, guidance=2.0)
+    ink = fit(x, {"half": labels, "ink": np.linspace(0, 1.5, 40)}, progress=False, **NEVER)
+    with pytest.raises(Refused, match="where half and ink are asked for, which have no blank input"):
+        ink.generate({"half": "up", "ink": 0.5}, guidance=2.0)
+    with pytest.raises(Refused, match="trained without conditions"):
+        fit(x, None, progress=False, **NEVER).generate(guidance=2.0)
 
 
 def test_guidance_extrapolates_logits_with_the_same_z(filler) -> None:
@@ -146,15 +151,61 @@ def test_guidance_extrapolates_logits_with_the_same_z(filler) -> None:
     assert not np.allclose(zero, blank)  # z is that of the asked label, not of the blank
 
 
+def test_guidance_is_about_what_is_asked_and_other_fields_stay_as_they_were_drawn() -> None:
+    x, labels = stripes()
+    ink = np.linspace(0, 1.5, len(x))
+    blank = [name if row % 3 else None for row, name in enumerate(labels)]
+    learned = fit(x, {"half": blank, "ink": ink}, progress=False, **TINY).learned  # half is optional, ink is not
+    one, zero, two = (generate(learned, {"half": "up"}, 5, 1, guidance=w) for w in (1.0, 0.0, 2.0))
+    logit = lambda p: np.log(p) - np.log1p(-p)  # noqa: E731
+    assert np.allclose(logit(two), 2 * logit(one) - logit(zero), atol=2e-3) and not np.allclose(one, zero)
+    assert np.array_equal(one, generate(learned, {"half": "up"}, 5, 1))
+    nothing = generate(learned, None, 5, 1)
+    assert np.allclose(generate(learned, None, 5, 1, guidance=2.0), nothing, atol=1e-6)  # nothing is asked
+    with pytest.raises(Refused, match="where ink is asked for"):
+        generate(learned, {"half": "up", "ink": 0.5}, 5, 1, guidance=2.0)
+
+
+def test_one_request_of_a_vector_may_be_known_in_part() -> None:
+    x, _ = stripes(40)
+    sides = np.stack([np.linspace(0, 1, 40), np.linspace(2, 3, 40)], 1)
+    sides[::4, 1] = np.nan
+    run = fit(x, {"sides": sides}, progress=False, **ONCE)
+    assert run.generate({"sides": [0.3, None]}, n=2).shape == (2, 1, 8, 8)
+    assert run.generate({"sides": [[0.3, None], None, [0.1, 2.5]]}, n=2).shape == (3, 2, 1, 8, 8)
+
+
+def test_completions_are_drawn_under_the_prior_that_is_asked(filler) -> None:
+    x, _ = stripes(4)
+    seen = np.zeros((4, 1, 8, 8), bool)
+    seen[:, :, :2] = True
+    filler.fit_flow(*stripes()[:1], {"half": stripes()[1]})
+    own, flow = (filler.fill(x, seen, n=3, prior=prior) for prior in ("model", "flow"))
+    assert not np.array_equal(own, flow) and (flow[:, :, :, :2] == x[:, None, :, :2]).all()
+    with pytest.raises(Refused, match="prior may be"):
+        filler.fill(x, seen, prior="floww")
+
+
+def test_a_grey_mask_of_the_wrong_shape_is_told_one_shape(filler) -> None:
+    with pytest.raises(Refused) as refused:
+        filler.fill(stripes(2)[0], np.ones((2, 1, 8, 7), bool))
+    assert str(refused.value).startswith("seen must be bool, [2, 1, 8, 8], True where")
+
+
 def test_a_number_outside_its_range_is_warned_of() -> None:
     x, labels = stripes(40)
     ink = np.linspace(0, 1.5, 40)
     run = fit(x, {"half": labels, "ink": ink}, progress=False, **ONCE)
-    with pytest.warns(UserWarning, match="0 to 1.5 in training"):
+    with pytest.warns(UserWarning, match="0 to 1.5 in training; 9 lies") as warned:
         run.generate({"half": "up", "ink": 9.0})
+    assert len(warned) == 1
+    two = fit(x, {"a": ink, "b": ink**2}, progress=False, **NEVER)
+    with pytest.warns(UserWarning, match="a was within.*9 lies.*b was within.*7, 8 lie") as warned:
+        two.generate({"a": 9.0, "b": [7, 8]})
+    assert len(warned) == 1
     assert run.generate({"half": "up", "ink": [0.2, 1.0, None]}, n=2).shape == (3, 2, 1, 8, 8)
     assert run.log_prob(x[:3], {"half": labels[:3]}, k=2).shape == (3,)  # the number is summed over
-    with pytest.raises(Refused, match="ink must be given"):
+    with pytest.raises(Refused, match=r"ink must be given.*given=\{'ink'.*--given ink="):
         run.reconstruct(x[:3], {"half": labels[:3]})
 
 

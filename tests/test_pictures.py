@@ -13,6 +13,7 @@ from PIL import Image
 
 from condvae import fonts, maps, pictures, plots
 from condvae.errors import Refused
+from condvae.sheets import fitted
 
 RNG = np.random.default_rng(0)
 
@@ -404,3 +405,12 @@ def test_drawing_is_repeatable_touches_no_pyplot_and_no_random_state() -> None:
     assert state() == before
     assert "matplotlib.pyplot" not in sys.modules
     assert Image.open(io.BytesIO(results[0])).format == "PNG"
+
+
+def test_names_of_rows_shrink_before_they_are_cut():
+    names = ["digit 3, bold yes, ink 0.5", "digit 8, bold no, ink 0.9"]
+    drawn = fitted(names, 26)
+    assert [text for text, _ in drawn] == names and len({font.size for _, font in drawn}) == 1
+    assert all(font.getlength(text) <= 240 and font.size < 26 for text, font in drawn)
+    assert [font.size for _, font in fitted(["3", "8"], 26)] == [26, 26]
+    assert fitted([", ".join(names * 3)], 26)[0][0].endswith("…")

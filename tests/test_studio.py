@@ -14,6 +14,7 @@ from condvae.data import Part, collect
 from condvae.datasets import Collection
 from condvae.errors import Refused
 from condvae.intake import Seen, combinations, one_request, parse, part_of, read_image, seen
+from condvae.names import counted
 from condvae.runs import Run
 
 SCHEMA = Schema(
@@ -122,7 +123,8 @@ def test_parse_refuses_with_what_may_be_asked(words, said):
 def test_every_combination():
     columns, names = combinations({"digit": ["6", None], "style": ["bold", "?"]})
     assert columns == {"digit": ["6", "6", None, None], "style": ["bold", "?", "bold", "?"]}
-    assert names == ["6, bold", "6, ?", "?, bold", "?, ?"]
+    assert names == ["digit 6, style bold", "digit 6, style ?", "digit ?, style bold", "digit ?, style ?"]
+    assert combinations({"digit": ["6", None]})[1] == ["6", "?"]
     assert combinations({}) == ({}, [""])
 
 
@@ -133,7 +135,7 @@ def test_parse_numbers_and_attributes():
     assert asked["light"][0] == (0.3, 1.0) and np.isnan(asked["light"][1]).all()
     columns, names = combinations(asked)
     assert len(names) == 18 and len(columns["age"]) == 18 and columns["light"][2] == (0.3, 1.0)
-    assert names[0] == "20, yes, 0.3:1" and names[-1] == "?, ?, ?:?"
+    assert names[0] == "age 20, smiling yes, light 0.3:1" and names[-1] == "age ?, smiling ?, light ?:?"
     assert one_request(["age=3"], MIXED, "--given") == {"age": 3.0}
 
 
@@ -243,7 +245,7 @@ def test_numbers_are_asked_as_numbers_and_kept_as_numbers(fake, tmp_path):
     with np.load(target, allow_pickle=False) as held:
         assert held["age"].dtype == np.float64 and held["age"][0] == 20 and np.isnan(held["age"][1])
         assert held["light"].tolist() == [[0.3, 1.0]] * 2 and held["smiling"].tolist() == ["yes", "yes"]
-    assert "20, yes, 0.3:1 and ?, yes, 0.3:1" in reply.lines[0]
+    assert "of age 20, smiling yes, light 0.3:1 and age ?, smiling yes, light 0.3:1: " in reply.lines[0]
     studio.generate("r", ["age=20,40", "smiling=yes,no"], 2, str(tmp_path / "a.png"))
     assert len(fake.asked[-1][0]["age"]) == 4
 
@@ -312,6 +314,8 @@ def test_targets_are_refused_before_the_work(run):
     for out, said in ((None, "say where"), ("a.foo", "must end in"), ("noending", "must end in")):
         with pytest.raises(Refused, match=said):
             studio.generate(run, [], 10**12, out)
+    with pytest.raises(Refused, match="got 'six'"):  # what is asked is looked at first
+        studio.generate(run, ["digit=six"])
 
 
 def test_reconstruct_restyle_classify_of_a_collection(run, data, tmp_path):
@@ -333,7 +337,13 @@ def test_an_image_is_restyled_and_its_ground_remarked(run, tmp_path):
     Image.new("L", (8, 8), 255).save(path)
     reply = studio.restyle(run, str(path), ["digit=1"], [], str(tmp_path / "o.png"))
     assert "under 4 labels" in reply.lines[0]
-    assert any("ground is light" in note for note in reply.notes)
+    assert any("ground is light" in note for note in reply.notes) and not any("read as" in note for note in reply.notes)
+    read = studio.restyle(run, str(path), [], ["digit=1,2"], str(tmp_path / "o.npz"))
+    label = condvae.load(run).classify(np.ones((1, 1, 8, 8), np.float32)).names[0]
+    assert any(f"white.png is read as digit {label}; --given digit=..." in note for note in read.notes)
+    with np.load(tmp_path / "o.npz") as held:
+        same = condvae.load(run).restyle(np.ones((1, 1, 8, 8), np.float32), None, {"digit": ["1", "2"]})
+        assert np.array_equal(held["images"], same) and held["digit"].tolist() == [label]
     with pytest.raises(Refused, match="one value a field"):
         studio.restyle(run, str(path), ["digit=1,2"], [], str(tmp_path / "o.png"))
 
@@ -369,3 +379,27 @@ def test_known_labels_forget_what_the_model_never_saw():
 
     part = collect(tiny(4)[0], {"digit": ["3", "9", None, "6"]}).train
     assert gallery.known_labels(SCHEMA, part) == {"digit": ["3", None, None, "6"], "style": [None] * 4}
+
+
+def test_several_labels_are_told_apart_by_the_flag(monkeypatch, tmp_path):
+    x, y = tiny(12)
+    run = condvae.fit(x, {"digit": y, "even": y % 2 == 0}, progress=False, **SMALL)
+    monkeypatch.setattr(studio, "load", lambda path: run)
+    Image.new("L", (8, 8), 0).save(tmp_path / "a.png")
+    with pytest.raises(Refused, match=r"field='digit' \(--field digit\)"):
+        studio.classify("r", str(tmp_path / "a.png"))
+
+
+def test_one_is_one():
+    assert [counted(number, "image") for number in (0, 1, 1234)] == ["0 images", "1 image", "1,234 images"]
+    assert [counted(number, "image is", "images are") for number in (1, 3)] == ["1 image is", "3 images are"]
+
+
+def test_one_picture_is_embedded_by_itself(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "one.png")
+    zoo = str(Path(__file__).parent.parent / "zoo" / "mnist-cvae")
+    reply = studio.embed(zoo, str(tmp_path / "one.png"), out=str(tmp_path / "one.csv"))
+    assert "1 picture" in reply.lines[0]
+    assert len((tmp_path / "one.csv").read_text(encoding="utf-8").splitlines()) == 2

@@ -22,22 +22,13 @@ AT_ONCE = 2**25  # pixels drawn at once
 
 
 def completed(
-    subject: Subject,
-    target: Label | None,
-    judge: Judge | None,
-    draws: int,
-    prior: str | None,
-    unseen: np.ndarray | None = None,
+    subject: Subject, target: Label | None, judge: Judge | None, draws: int, prior: str | None
 ) -> Completion | None:
-    """What the model makes of the hidden parts of up to draws / 5 images; None for a model that fills no holes.
-
-    unseen: the rows that count; None = all.
-    """
+    """What the model makes of the hidden parts of up to draws / 5 images; None for a model that fills no holes."""
     field = subject.learned.schema.picture
     if field is None:
         return None
-    pool = np.arange(len(subject.images)) if unseen is None else unseen
-    rows = pool[chosen(len(pool), max(1, draws // TIMES), seed_of(subject.seed, 15))]
+    rows = subject.judged[chosen(len(subject.judged), max(1, draws // TIMES), seed_of(subject.seed, 15))]
     told = subject.given[field.name][rows]
     x = unit(subject.images[torch.from_numpy(rows)]).cpu().numpy()
     hidden = np.broadcast_to(told[:, -1:] == 0, x.shape)

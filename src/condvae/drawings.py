@@ -51,18 +51,15 @@ def drawings(
     prior: str | None,
     readers: Mapping[str, Reader],
     judge: Judge | None,
-    unseen: np.ndarray | None = None,
 ) -> Drawn:
-    """One drawing for each image, `draws` at most, of what is known of it; images of which nothing is are passed over.
+    """One drawing for each image, `draws` at most, of what is known of it; images of which nothing is are passed over,
+    as are those that a judge has learnt from.
 
-    judge: the one whose features are taken, the target's where there is a target. unseen: the rows that count; None =
-    all.
+    judge: the one whose features are taken, the target's where there is a target.
     """
-    total = len(subject.images)
-    labels = np.zeros(total, np.int64) if target is None else subject.given[target.name]
-    rows = np.arange(total) if unseen is None else unseen
-    known = rows[known_rows(subject)[rows]]
-    pool = known if len(known) else rows
+    labels = np.zeros(len(subject.images), np.int64) if target is None else subject.given[target.name]
+    known = subject.judged[known_rows(subject)[subject.judged]]
+    pool = known if len(known) else subject.judged
     rows = pool[chosen(len(pool), draws, subject.seed)]
     few = first_of_each(labels[rows], ALIKE_OF)
     at_once = max(1, ENTRIES_AT_ONCE // math.prod(subject.learned.shape))

@@ -19,6 +19,7 @@ from condvae.findings import (
     Spread,
     beyond,
 )
+from condvae.names import counted
 
 __all__ = [
     "Completion",
@@ -90,11 +91,11 @@ class Evaluation(Finding):
         like = self.likelihood
         every = "all" if like.images == self.images else "at random,"
         rows = [
-            ("bound on log p(x | c)", self.bound.text(), f"{self.images:,} images"),
+            ("bound on log p(x | c)", self.bound.text(), counted(self.images, "image")),
             (
                 "-log p(x | c)",
                 like.text(),
-                f"k = {like.k:,}, {every} {like.images:,} images; effective samples "
+                f"k = {like.k:,}, {every} {counted(like.images, 'image')}; effective samples "
                 f"{like.effective_mean:.1f} on average, {like.effective_least:.1f} at least",
             ),
         ]
@@ -103,10 +104,10 @@ class Evaluation(Finding):
         rows.append(("KL of the latents", self.rate.text(), f"prior: {self.prior}"))
         rows.append(("active units within a condition", f"{self.active_units} of {len(self.kl_per_unit)}", ""))
         if self.label_gain is not None:
-            rows.append(("lost under a wrong label", self.label_gain.text(), f"{self.label_gain.images:,} images"))
+            rows.append(("lost under a wrong label", self.label_gain.text(), counted(self.label_gain.images, "image")))
         if self.classification is not None:
             rows.append(
-                ("labels read by Bayes' rule", self.classification.text(), f"{self.classification.of:,} images")
+                ("labels read by Bayes' rule", self.classification.text(), counted(self.classification.of, "image"))
             )
         return rows + self._drawings()
 
@@ -132,7 +133,7 @@ class Evaluation(Finding):
                     rows.append((f"distance {of}, {name}", value, f"real images {spread.real:.2f}"))
         if self.frechet is not None:
             near = self.frechet
-            beside = f"{near.drawings:,} drawings"
+            beside = counted(near.drawings, "drawing")
             if near.real_mean is not None:
                 beside += f"; real training images {near.real_mean:.3f} ± {near.real_spread or 0:.3f}"
                 beside += f" ({near.real_draws} draws)"
@@ -147,8 +148,8 @@ class Evaluation(Finding):
         ]
         if self.likelihood.images < self.images:
             how.append(
-                f"The importance-weighted likelihood is of {self.likelihood.images:,} of {self.images:,} images drawn "
-                "at random; limit=0 takes all."
+                f"The importance-weighted likelihood is of {self.likelihood.images:,} of "
+                f"{counted(self.images, 'image')} drawn at random; limit=0 takes all."
             )
         cards = [found.judge for found in self._read().values()]
         if len(cards) > 1:
@@ -163,7 +164,9 @@ def obedience_rows(found: Obedience, name: str) -> list[tuple[str, str, str]]:
     told = "not known" if found.judge_accuracy is None else f"{100 * found.judge_accuracy:.2f} %"
     rows = [(f"asked {name} = {name} read", found.overall.text(), f"judge on real images {told}")]
     asked = "asked for" if name == "label" else f"asked for {name}"
-    rows += [(f"  {asked} {value}", share.text(), f"{share.of:,} drawings") for value, share in found.per_label.items()]
+    rows += [
+        (f"  {asked} {value}", share.text(), counted(share.of, "drawing")) for value, share in found.per_label.items()
+    ]
     return rows
 
 
@@ -173,7 +176,9 @@ def number_rows(name: str, found: Numbers) -> list[tuple[str, str, str]]:
     for place, one in enumerate(found.entries):
         what = name if len(found.entries) == 1 else f"{name}[{place}]"
         beside = f"{one.real_mean:.3g} on the real images, {one.unheeded:.3g} if nothing were heeded"
-        rows.append((f"asked {what} to {what} read, apart", one.text(), f"{beside}; {one.drawings:,} drawings"))
+        rows.append(
+            (f"asked {what} to {what} read, apart", one.text(), f"{beside}; {counted(one.drawings, 'drawing')}")
+        )
         rows.append(("  root mean square", f"{one.square:.3g}", f"{one.real_square:.3g} on the real images"))
         if one.correlation is not None:
             rows.append(("  correlation", f"{one.correlation:.3f}", ""))
@@ -185,7 +190,7 @@ def number_rows(name: str, found: Numbers) -> list[tuple[str, str, str]]:
 
 def completion_rows(found: Completion) -> list[tuple[str, str, str]]:
     """Rows of a table: what is made of the hidden parts of images."""
-    of = f"{found.images:,} images, {100 * found.hidden:.0f} % hidden"
+    of = f"{counted(found.images, 'image')}, {100 * found.hidden:.0f} % hidden"
     rows: list[tuple[str, str, str]] = []
     if found.kept is not None:
         rows.append(("seen values kept exactly", f"{100 * found.kept.share:.4g} %", of))

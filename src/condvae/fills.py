@@ -68,9 +68,7 @@ def told_pictures(learned: Learned, x: Any, seen: Any) -> tuple[np.ndarray, np.n
         )
     if seen.dtype != bool or seen.shape not in (x.shape, (len(x), 1, *shape[1:])):
         shapes = " or ".join(dict.fromkeys(str([len(x), wide, *shape[1:]]) for wide in (shape[0], 1)))
-        raise Refused(
-            f"seen must be bool, {shapes}, True where a pixel is given; got {list(seen.shape)} {seen.dtype}"
-        )
+        raise Refused(f"seen must be bool, {shapes}, True where a pixel is given; got {list(seen.shape)} {seen.dtype}")
     known = np.broadcast_to(seen, x.shape)
     inside = np.where(known, x, 0)
     if not np.isfinite(inside).all() or inside.min() < 0 or inside.max() > 1:

@@ -10,6 +10,7 @@ import numpy as np
 from condvae.columns import Cells, read_columns
 from condvae.errors import Refused
 from condvae.kinds import Column, Kind, check_named, read_cells
+from condvae.names import counted
 
 __all__ = ["labels_of_files"]
 
@@ -54,7 +55,9 @@ def labels_of_files(
     ]
     place = np.full(len(files), -1)
     place[kept] = np.arange(len(kept))
-    notes.append(f"File names are in the column {where!r} of {table.name}, which tells of {len(kept):,} images.")
+    notes.append(
+        f"File names are in the column {where!r} of {table.name}, which tells of {counted(len(kept), 'image')}."
+    )
     if len(kept) < len(files):
         absent = [name for name, row in zip(files, rows, strict=True) if row < 0]
         notes.append(
@@ -162,7 +165,9 @@ def matched(
             "the table, or leave such rows out with skip_bad=True (--skip-bad)"
         )
     if missing:
-        notes.append(f"{len(missing):,} rows of {table.name} name no image and were skipped: {_first(missing[:3])}.")
+        notes.append(
+            f"{counted(len(missing), 'row')} of {table.name} without an image, skipped: {_first(missing[:3])}."
+        )
     return rows
 
 

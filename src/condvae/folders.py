@@ -24,7 +24,7 @@ from condvae.folder_labels import labels_of_files
 from condvae.images import Images
 from condvae.images_files import SUFFIXES, read_bytes
 from condvae.kinds import Column, check_column, check_kinds, check_named, kinds_words, read_cells
-from condvae.names import label_name
+from condvae.names import counted, label_name
 
 __all__ = ["image_files", "load_folder", "size_of"]
 
@@ -177,8 +177,8 @@ def split_parts(files: Sequence[str], notes: list[str]) -> tuple[np.ndarray, lis
         notes.append("The sub-folders train and test are the two parts.")
     if (parts < 0).any():
         notes.append(
-            f"{int((parts < 0).sum()):,} images in {', '.join(sorted(tops & UNREAD))} are not read; for validation, "
-            "rows are held out of train."
+            f"{counted(int((parts < 0).sum()), 'image')} in {', '.join(sorted(tops & UNREAD))} left unread; for "
+            "validation, rows are held out of train."
         )
     return parts, [folders[1:] for folders in inner]
 
@@ -199,7 +199,7 @@ def classes(inner: Sequence[tuple[str, ...]], parts: np.ndarray, folder: Path, n
     notes.append(f"The {len(found):,} sub-folders of {folder.resolve().name} are the classes, the field {CLASS!r}.")
     loose = sum(name is None for name in names)
     if loose:
-        notes.append(f"{loose:,} images lie beside the sub-folders; their class is unknown.")
+        notes.append(f"{counted(loose, 'image lies', 'images lie')} beside the sub-folders, of unknown class.")
     return [Column(CLASS, "label", tuple(names))]
 
 
@@ -233,8 +233,8 @@ def read_all(
     if not images:
         raise Refused(f"none of the {len(files):,} images of {folder} can be read; the first: {bad[0][1]}")
     if bad:
-        notes.append(f"{len(bad):,} images cannot be read and were skipped: {_few([name for name, _ in bad])}.")
-    notes += [f"{len(names):,} images ({_few(names)}): {what}." for what, names in done_to.items()]
+        notes.append(f"{counted(len(bad), 'image')} skipped, unreadable: {_few([name for name, _ in bad])}.")
+    notes += [f"{counted(len(names), 'image')} ({_few(names)}): {what}." for what, names in done_to.items()]
     stacked = _stacked(images, notes)
     if size is not None:
         notes.append(f"Images are cut around their middle and resized to {size[0]} x {size[1]} pixels, height x width.")
@@ -268,7 +268,9 @@ def _stacked(images: list[np.ndarray], notes: list[str]) -> np.ndarray:
     counts = Counter(len(one) for one in images)
     channels = 3 if counts[3] else 1
     if counts[3] and counts[1]:
-        notes.append(f"{counts[3]:,} images are in colour and {counts[1]:,} grey; all are kept in colour.")
+        notes.append(
+            f"{counted(counts[3], 'image is', 'images are')} in colour and {counts[1]:,} grey; all are kept in colour."
+        )
     stacked = np.empty((len(images), channels, *images[0].shape[1:]), np.uint8)
     done = np.empty(0, np.uint8)
     for number in range(len(images)):

@@ -13,7 +13,7 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
 
-__all__ = ["fit", "font", "readable"]
+__all__ = ["fit", "font", "readable", "width"]
 
 BOX = "□"
 
@@ -34,6 +34,12 @@ def readable(text: object) -> tuple[str, str]:
 def font(path: str, size: float) -> ImageFont.FreeTypeFont:
     """The font at this path, in pixels, for drawing with Pillow."""
     return ImageFont.truetype(path, size)
+
+
+def width(text: object, size: float) -> float:
+    """How many pixels wide the text is at this size."""
+    line, path = readable(text)
+    return font(path, size).getlength(line)
 
 
 def fit(text: object, size: float, width: float) -> tuple[str, ImageFont.FreeTypeFont]:

@@ -163,6 +163,8 @@ def plane(z: np.ndarray, method: str, seed: int = 0) -> tuple[np.ndarray, str]:
     if z.shape[1] <= 2:
         return z, "the latents themselves"
     centred = z.astype(np.float64) - z.mean(0)
+    if len(z) == 1:
+        return np.zeros((1, 2), np.float32), f"one picture of {z.shape[1]} latents"
     _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
     axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]
     share = float((lengths[:2] ** 2).sum() / max(float((lengths**2).sum()), 1e-12))

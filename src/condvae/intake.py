@@ -17,6 +17,7 @@ from condvae.conditions import Field, Label, Number, Picture, Schema
 from condvae.data import Part, unit
 from condvae.errors import Refused, suggest
 from condvae.images_files import SUFFIXES, open_image, resized, to_array
+from condvae.names import counted
 from condvae.nets import Shape
 from condvae.runs import Run
 
@@ -138,7 +139,7 @@ def seen(
     part, notes = part_of(data_of(run, what, data_dir), run)
     if limit is not None and limit < len(part):
         part = part.take(torch.arange(limit))
-        notes = (*notes, f"the first {limit:,} pictures of {what}")
+        notes = (*notes, f"the first {counted(limit, 'picture')} of {what}")
     known: dict[str, Any] = run.schema.told(part.labels, part.numbers, len(part))
     known |= {name: [value] * len(part) for name, value in given.items()}
     return Seen(unit(part.x[slice(None)]).numpy(), known, tuple(f"{what} {i}" for i in range(len(part))), notes)

@@ -17,14 +17,14 @@ from condvae.errors import Refused
 from condvae.gallery import known_labels
 from condvae.intake import part_of
 from condvae.measures import evaluate as measure
-from condvae.panel import Panel, judges_for
+from condvae.panel import Panel, halved, judges_for
 from condvae.progress import counter
 from condvae.recipes import recipe as recipe_of
 from condvae.recipes import recipes as all_recipes
 from condvae.recipes.base import Line
 from condvae.replies import Reply, aligned
 from condvae.report import Section
-from condvae.reporting import unseen_part
+from condvae.reporting import flattering, unseen_part, with_test
 from condvae.runs import Run, load
 from condvae.settings import settings_of
 
@@ -135,17 +135,34 @@ def evaluate(
     if data is None:
         collection = api.recorded_data(found.facts, data_dir)
         part, whence = unseen_part(found, collection)
+        collection = with_test(found, collection)
         notes: tuple[str, ...] = ()
     else:
         collection = datasets.load(data, data_dir, None if quiet else counter("downloading"))
         part, notes = part_of(collection, found)
         whence = "the test images" if collection.test is not None else "all images"
+        if collection.test is None:
+            notes = (*notes, *flattering(found, collection.source, collection.train))
+    collection, unseen = halved(collection)
     panel = judge_of(found, collection, quiet)
+    unseen = unseen if panel.readers else None
+    if unseen is not None:
+        learnt = f"judges learn from {len(collection.train):,} of these images"
+        notes = (*notes, f"{learnt}; drawings are compared with the other {len(unseen):,}")
     given = known_labels(found.schema, part)
     watch = None if quiet else stages()
     train = collection.train if panel.readers else None
     result = measure(
-        found.learned, part.x, given, panel.readers, train, k, limit, progress=watch, unjudged=panel.missing
+        found.learned,
+        part.x,
+        given,
+        panel.readers,
+        train,
+        k,
+        limit,
+        progress=watch,
+        unjudged=panel.missing,
+        unseen=unseen,
     )
     lines = (
         f"{found.path}, measured on {whence} of {collection.name}",

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from condvae.errors import Refused
 from condvae.images import Images, as_images, unit
+from condvae.names import counted
 from condvae.nets import evaluating
 from condvae.storage import read_tensors, write_tensors
 
@@ -71,7 +72,7 @@ class JudgeCard:
             return f"judge: a classifier of the real images of {self.data}; how well it reads is not known"
         return (
             f"judge: a classifier trained on the real training images of {self.data} alone; it reads "
-            f"{100 * self.accuracy:.2f} % of {self.tested:,} real {which} images rightly"
+            f"{100 * self.accuracy:.2f} % of {counted(self.tested, f'real {which} image')} rightly"
         )
 
 

@@ -13,6 +13,7 @@ from condvae.conditions import Label, Number, Picture
 from condvae.evaluation import Estimate, Likelihood, Share
 from condvae.heads import DiscretisedLogistic, Gaussian
 from condvae.learned import Columns, chunks, observe, open_fields, take
+from condvae.names import counted
 from condvae.nets import evaluating
 from condvae.noise import RowNoise, seed_of
 from condvae.numbers import POINTS
@@ -184,16 +185,18 @@ def unknown_words(subject: Subject) -> str:
         count = int(field.unknown(subject.given[field.name]).sum())
         if isinstance(field, Picture):
             cut = f"what is seen through holes of the kind {subject.holes!r}, cut from each image"
-            kept = cut if subject.holes else f"as given; nothing seen of {count:,} images"
+            kept = cut if subject.holes else f"as given; nothing seen of {counted(count, 'image')}"
             drawn = "nothing seen" if subject.blank_pictures else "the same"
             said.append(f"{field.name}: {kept}; {drawn} in drawings")
         elif count and field.name in summed:
             over = "summed over" if isinstance(field, Label) else f"summed over {POINTS} equally likely values"
             read = "classified" if isinstance(field, Label) else "the likeliest of them"
             drawn = ", drawn as in training in drawings" if several else ""
-            said.append(f"{field.name}: {over} in the likelihood, {read} in the bound{drawn} ({count:,} images)")
+            said.append(
+                f"{field.name}: {over} in the likelihood, {read} in the bound{drawn} ({counted(count, 'image')})"
+            )
         elif count:
-            said.append(f"{field.name}: blank input ({count:,} images)")
+            said.append(f"{field.name}: blank input ({counted(count, 'image')})")
     return "; ".join(said) or "none"
 
 

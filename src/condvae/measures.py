@@ -78,7 +78,7 @@ def evaluate(
     images = pictures_of(learned, x)
     target = target_of(learned, field)
     readers = readers_of(learned, judge, target)
-    subject = subject_of(learned, images, given, prior, seed, progress)
+    subject = subject_of(learned, images, given, prior, seed, progress, unseen)
 
     passes = inferred(subject)
     sample = chosen(len(subject.images), limit or len(subject.images), seed)
@@ -87,10 +87,10 @@ def evaluate(
     reading = classified(subject, target, sample) if target is not None else None
     looking = readers.get(target.name) if target is not None else judge
     first = looking if isinstance(looking, Judge) else None
-    drawn = drawings(subject, target, draws, prior, readers, first, unseen)
+    drawn = drawings(subject, target, draws, prior, readers, first)
     obediences, numbers = read_back(subject, drawn, readers)
     obedience = obediences.get(target.name) if target is not None else None
-    completion = completed(subject, target, first, draws, prior, unseen)
+    completion = completed(subject, target, first, draws, prior)
     unmeasured = missing(learned, {**obediences, **numbers}, readers, unjudged or {})
     diversity = varied(drawn)
     used = "flow" if prior == "flow" else "fitted" if learned.fitted is not None and prior != "model" else "model"

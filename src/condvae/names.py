@@ -15,7 +15,7 @@ from torch import Tensor
 
 from condvae.errors import Refused
 
-__all__ = ["label_name", "sort_names"]
+__all__ = ["counted", "label_name", "sort_names"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]*)?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,4})?")
@@ -53,6 +53,11 @@ def label_name(value: object) -> str | None:
     if isinstance(value, float | np.floating | Decimal):
         return _number_name(value)
     raise Refused(f"a label must be a number or text, or None where it is unknown, got {type(value).__name__}")
+
+
+def counted(number: int, what: str, many: str | None = None) -> str:
+    """1 -> "1 picture", 2 -> "2 pictures"; many: what follows another number than 1, where an s does not do."""
+    return f"{number:,} {what if number == 1 else many or f'{what}s'}"
 
 
 def sort_names(names: Iterable[str]) -> tuple[str, ...]:

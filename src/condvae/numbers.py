@@ -94,9 +94,8 @@ class Number:
 
     def entry(self, asked: Any) -> list[float]:
         """One entry, D numbers: from a number, a list, or text such as "0.3" or "0.3:1"."""
-        if isinstance(asked, str):
-            asked = asked.split(":")
-        parts = [None if one_of_blanks(part) else part for part in (asked if listed(asked) else [asked])]
+        told = asked.split(":") if isinstance(asked, str) else list(asked) if listed(asked) else [asked]
+        parts: list[Any] = [None if one_of_blanks(part) else part for part in told]
         if len(parts) == 1 and missing(parts[0]):
             return [math.nan] * self.size
         if len(parts) != self.size:

@@ -13,6 +13,7 @@ import numpy as np
 
 from condvae.images import Images
 from condvae.judge_net import Trunk, fingerprint, stored_network
+from condvae.names import counted
 
 __all__ = ["Regressor", "RegressorCard", "RegressorReading", "number_fingerprint"]
 
@@ -57,7 +58,7 @@ class RegressorCard:
         errors = " and ".join(f"{error:.3g}" for error in self.absolute)
         return (
             f"regressor: trained on the real training images of {self.data} alone, it reads {self.field} of "
-            f"{self.tested:,} real {which} images with a mean absolute error of {errors}"
+            f"{counted(self.tested, f'real {which} image')} with a mean absolute error of {errors}"
         )
 
 

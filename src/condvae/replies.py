@@ -12,6 +12,7 @@ import numpy as np
 
 from condvae import pictures
 from condvae.intake import shown
+from condvae.names import counted
 
 __all__ = ["Reply", "aligned", "cell", "counted", "is_arrays", "texts", "write_npz"]
 
@@ -24,11 +25,6 @@ class Reply:
     data: Any = None
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def counted(number: int, what: str) -> str:
-    """1 -> "1 picture", 2 -> "2 pictures"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def is_arrays(target: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,17 @@ from PIL.Image import Image
 
 from condvae import pictures, plots, plots_numbers
 from condvae.data import Collection, Part
+from condvae.datasets import is_path
 from condvae.evaluation import Evaluation, Obedience
-from condvae.fitting import split
+from condvae.fitting import fingerprint, split
 from condvae.gallery import first_request, gallery, known_labels
 from condvae.measures import evaluate
-from condvae.panel import Panel, Reader, judges_for
+from condvae.panel import Panel, Reader, halved, judges_for
 from condvae.report import Section, write_report
 from condvae.runs import Run
 from condvae.verdicts import named_entries
 
-__all__ = ["judge_at_hand", "unseen_part", "write_run_report"]
+__all__ = ["flattering", "judge_at_hand", "unseen_part", "with_test", "write_run_report"]
 
 Say = Callable[[Iterable[str]], None]
 
@@ -72,7 +74,7 @@ def write_run_report(
     part, whence = unseen_part(run, collection)
     asked = first_request(run.schema)
     drawn = gallery(run.learned, part, run.history, asked)
-    panel = judge_at_hand(run, collection, say) if judge is None else Panel()
+    panel = judge_at_hand(run, with_test(run, collection), say) if judge is None else Panel()
     found = evaluate(
         run.learned,
         part.x,
@@ -82,6 +84,7 @@ def write_run_report(
         limit=LIMIT,
         draws=DRAWS,
         unjudged=panel.missing,
+        unseen=panel.unseen,
     )
     drawn |= obedience_pictures(found)
     for name, image in drawn.items():
@@ -112,15 +115,41 @@ def unseen_part(run: Run, collection: Collection) -> tuple[Part, str]:
     return collection.train, "the training images, as there are no others: these numbers flatter"
 
 
+def flattering(run: Run, source: str, part: Part) -> tuple[str, ...]:
+    """A note where a part, read from `source`, is what the run was trained on: the same file, or the same rows."""
+    facts = run.facts.get("data") or {}
+    own = str(facts.get("source"))
+    places = [Path(one).expanduser().resolve() for one in (own, source) if is_path(one)]
+    if not (len(places) == 2 and places[0] == places[1]) and fingerprint(part) != facts.get("fingerprint"):
+        return ()
+    better = "; without --data the rows held out of training are measured" if facts.get("held_out") else ""
+    return (f"the run was trained on these very data, so the numbers flatter{better}",)
+
+
+def with_test(run: Run, collection: Collection) -> Collection:
+    """The collection that readers learn from: where it has no test part, the rows held out of the run's training are
+    one, so that no reader is measured on what it learnt; where none were, it stays without.
+    """
+    if collection.test is not None:
+        return collection
+    kept, held = split(collection, run.settings)
+    return collection if held is None else replace(collection, train=kept, test=held, held_out=True)
+
+
 def judge_at_hand(run: Run, collection: Collection, say: Say | None = None) -> Panel:
-    """What reads the run's labels and numbers, and why the rest is not read: pinned, cached, or trained where cheap."""
+    """What reads the run's labels and numbers, and why the rest is not read: pinned, cached, or trained where cheap.
+
+    Of a collection without a test part, readers learn half.
+    """
 
     def starting(name: str) -> None:
         if say is not None:
             what = "judge" if len(run.schema.fields) == 1 else f"judge of {name}"
             say([f"training a {what} on the real images, once for these data (at most {PATIENCE})"])
 
-    return judges_for(collection, run.schema.fields, CHEAP, starting=starting)
+    learnt, unseen = halved(collection)
+    panel = judges_for(learnt, run.schema.fields, CHEAP, starting=starting)
+    return replace(panel, unseen=unseen if panel.readers else None)
 
 
 def unmeasured_words(run: Run, found: Evaluation) -> str:

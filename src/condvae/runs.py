@@ -30,6 +30,7 @@ from condvae.flows import FlowDensity
 from condvae.learned import pictures_of
 from condvae.models.base import Model
 from condvae.models.build import build
+from condvae.names import counted
 from condvae.nets import Shape
 from condvae.panel import Panel, Reader, panel_of
 from condvae.scores import CLASSIFY_SAMPLES, label_field
@@ -121,7 +122,7 @@ class Run:
 
         asked: field name -> value, or a list of values; None or an absent field = unknown. prior: "fitted" (default
         where a density was fitted), "flow" where one was fitted (`fit_flow`), or "model". guidance: above 1, what is
-        asked is exaggerated (which must be of fields that may be left out). Picture i depends on (seed, i) alone. Raises Refused.
+        asked is exaggerated (needs fields that may be left out). Picture i depends on (seed, i) alone. Raises Refused.
         """
         drawn = tasks.generate(self.learned, asked, n, seed, temperature, prior, guidance)
         return drawn if self.outputs is None else decode_rows(self.outputs, drawn)
@@ -157,7 +158,8 @@ class Run:
         found = impute(self.learned, table, n, seed=seed, prior=prior)
         weak = int((found.effective < FEW).sum())
         if weak:
-            warnings.warn(f"the known cells of {weak:,} rows are unlikely, so that their draws are alike", stacklevel=2)
+            rows = counted(weak, "row")
+            warnings.warn(f"the known cells of {rows} are unlikely, so that their draws are alike", stacklevel=2)
         return {name: values[:, 0] if n == 1 else values for name, values in found.columns.items()}
 
     def fit_flow(
@@ -253,8 +255,9 @@ class Run:
 
         judge: what reads the drawings back: field name -> a label's judge or a number's regressor; a judge alone is the
         first label's. By default each is the one pinned for the data, else one trained once on the run's training
-        images where they are in memory, else on half of x, and kept in the user's cache. k: importance samples an image
-        (100); limit: images whose likelihood is weighed (1,000; 0 = all). Raises Refused.
+        images where they are in memory and x is not of them, else on half of x, and kept in the user's cache; drawings
+        are then like the other half. k: importance samples an image (100); limit: images whose likelihood is
+        weighed (1,000; 0 = all). Raises Refused.
         """
         if self.outputs is not None:
             from condvae.table_measures import evaluate_rows
@@ -266,8 +269,20 @@ class Run:
         real = self.collection.train if self.collection is not None and self.schema.fields else None
         panel = Panel() if judge is not None or not given else self._judge(x, given)
         readers = panel.readers if judge is None else judge
+        if panel.unseen is not None:
+            real = None  # the images at hand may be among them, and would be near to themselves
         return evaluate(
-            self.learned, x, given, readers, real, k, limit, prior, progress=progress, unjudged=panel.missing
+            self.learned,
+            x,
+            given,
+            readers,
+            real,
+            k,
+            limit,
+            prior,
+            progress=progress,
+            unjudged=panel.missing,
+            unseen=panel.unseen,
         )
 
     def _judge(self, x: Any, given: Asked) -> Panel:

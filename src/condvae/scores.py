@@ -136,8 +136,8 @@ def columns_for(learned: Learned, images: Images, given: Asked | None) -> Column
             continue
         if not isinstance(field, Label):
             raise Refused(
-                f"{field.name} must be given, one value a row (given={{{field.name!r}: ...}}, --given {field.name}=...): "
-                "this model was trained on rows that all have one; train with drop=0.1 to leave it out"
+                f"{field.name} must be given for every row (given={{{field.name!r}: ...}}, --given {field.name}=...), "
+                "as training saw no row without one; train with drop=0.1 to leave it out"
             )
         read = posterior(learned, learned.using(), images, columns, field, CLASSIFY_SAMPLES, 0, rows=rows)
         column = columns[field.name].copy()

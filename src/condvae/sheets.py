@@ -5,7 +5,7 @@ from math import ceil, sqrt
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from condvae import fonts
 from condvae.errors import Refused
@@ -18,6 +18,7 @@ PAPER = (255, 255, 255)
 INK = (38, 38, 38)
 TARGET = 720  # pixels on the longer side of an enlarged picture: fills a page, and a phone after reduction
 LARGEST_FACTOR = 16
+SMALLEST = 12  # pixels of a letter that is still read
 LARGEST_PICTURE = 150_000_000  # pixels; past this the picture is a mistake, and would take gigabytes
 
 
@@ -93,6 +94,13 @@ def _factor(scale: int | str, height: int, width: int) -> int:
     return checked_count(scale, "scale") or 1
 
 
+def fitted(names: Sequence[str], size: float) -> list[tuple[str, ImageFont.FreeTypeFont]]:
+    """Names with one size of font for all, smaller where one is wider than a third of a sheet; cut where none fits."""
+    wide = max((fonts.width(name, size) for name in names), default=0.0)
+    fits = max(SMALLEST, min(size, size * TARGET / 3 / max(wide, 1.0) - 0.5)) if wide > TARGET / 3 else size
+    return [fonts.fit(name, fits, TARGET / 3) for name in names]
+
+
 def sheet(blocks: list[np.ndarray], names: Sequence[str] | None, scale: int | str, pad: int | None) -> Image.Image:
     """Lay out blocks of [R, S, H, W, 3] under each other, the same R names beside each block's rows."""
     rows, across, height, width, _ = blocks[0].shape
@@ -102,7 +110,7 @@ def sheet(blocks: list[np.ndarray], names: Sequence[str] | None, scale: int | st
     if isinstance(gap, bool) or gap < 0:
         raise Refused(f"pad must be 0 or more pixels, but is {pad!r}; leave it out to choose.")
     between = 4 * gap  # blocks stand further apart than rows
-    drawn = [fonts.fit(name, min(26, max(12, tall * 0.3)), TARGET / 3) for name in names or ()]
+    drawn = fitted(names or (), min(26, max(SMALLEST, tall * 0.3)))
     margin = ceil(max(font.getlength(text) for text, font in drawn) + 14) if drawn else 0
     block = rows * (tall + gap) - gap
     size = (margin + across * (wide + gap) - gap, len(blocks) * (block + between) - between)

@@ -36,7 +36,7 @@ class Subject:
     """What is measured: the model under its prior, the images, what is known of them as given and settled.
 
     given: as it was given, with the holes that were cut; settled: with nothing left open. holes: the kind of the holes
-    that were cut here into the images, "" where none were.
+    that were cut here into the images, "" where none were. unseen: the rows that no judge was trained on; None = all.
     """
 
     learned: Learned
@@ -47,6 +47,12 @@ class Subject:
     seed: int
     progress: Progress | None
     holes: str = ""
+    unseen: np.ndarray | None = None
+
+    @property
+    def judged(self) -> np.ndarray:
+        """The rows that judges may read: whose like is drawn, and which are completed."""
+        return np.arange(len(self.images)) if self.unseen is None else self.unseen
 
     def tell(self, what: str) -> Callable[[int, int], None] | None:
         """A progress of rows for one measure."""
@@ -91,6 +97,7 @@ def subject_of(
     prior: str | None,
     seed: int,
     progress: Progress | None = None,
+    unseen: np.ndarray | None = None,
 ) -> Subject:
     """The subject of these images; holes are cut into them where the model fills holes and none are given.
 
@@ -106,9 +113,10 @@ def subject_of(
             rows = chosen(len(images), max(1, most), seed)
             told = {name: column[rows] for name, column in told.items()}
             images = Images(images[torch.from_numpy(rows)], "NCHW", images.low, images.high)
+            unseen = None if unseen is None else np.flatnonzero(np.isin(rows, unseen))
         told[picture.name] = cut(learned, images, holes, seed)
     settled = settle(learned, images, told)
-    return Subject(learned, learned.using(prior), images, told, settled, seed, progress, holes)
+    return Subject(learned, learned.using(prior), images, told, settled, seed, progress, holes, unseen)
 
 
 def cut(learned: Learned, images: Images, holes: str, seed: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, computed_field
 
 from condvae.findings import Estimate, Finding, Likelihood, Share
+from condvae.names import counted
 
 __all__ = ["LEVELS", "ConditionUse", "Correlations", "NameColumn", "NumberColumn", "Score", "TableEvaluation"]
 
@@ -131,14 +132,15 @@ class TableEvaluation(Finding):
         """Rows (measure, value, what it stands beside or is of)."""
         like = self.likelihood
         effective = f"effective samples {like.effective_mean:.1f} on average, {like.effective_least:.1f} at least"
-        rows = [("-log p(row | condition)", like.text(), f"k = {like.k:,}, {like.images:,} rows; {effective}")]
+        rows = [("-log p(row | condition)", like.text(), f"k = {like.k:,}, {counted(like.images, 'row')}; {effective}")]
         for name, number in self.numbers.items():
             rows += number_rows(name, number)
         for name, column in self.names.items():
             rows += name_rows(name, column)
         if self.correlations is not None:
             found = self.correlations
-            beside = f"chance about {found.chance:.3f}, independent columns {found.apart:.3f}; {found.pairs} pairs"
+            beside = f"chance about {found.chance:.3f}, independent columns {found.apart:.3f}; "
+            beside += counted(found.pairs, "pair")
             rows.append(("correlations, drawn to real", f"{found.difference:.3f}", beside))
         for name, use in self.conditions.items():
             costs = ", ".join(f"{column} {100 * share:+.0f} %" for column, share in use.columns.items())
@@ -154,7 +156,7 @@ class TableEvaluation(Finding):
             "in nats.",
         ]
         if self.drawn_rows < self.rows:
-            how.append(f"Measured on {self.drawn_rows:,} of {self.rows:,} rows at random; limit=0 takes all.")
+            how.append(f"Measured on {self.drawn_rows:,} of {counted(self.rows, 'row')} at random; limit=0 takes all.")
         return [*self.words, *how]
 
 
@@ -162,7 +164,7 @@ def number_rows(name: str, found: NumberColumn) -> list[tuple[str, str, str]]:
     """Rows of a table: one generated number."""
     score = found.score
     return [
-        (f"{name}: within 50 % intervals", found.inner.text(), f"nominal 50 %; {found.inner.of:,} rows"),
+        (f"{name}: within 50 % intervals", found.inner.text(), f"nominal 50 %; {counted(found.inner.of, 'row')}"),
         ("  within 90 % intervals", found.outer.text(), "nominal 90 %"),
         (
             "  CRPS",

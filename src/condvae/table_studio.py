@@ -17,6 +17,7 @@ from condvae.data import Collection
 from condvae.errors import Refused
 from condvae.intake import Seen, combinations, one_request, parse, shown
 from condvae.replies import Reply, aligned, counted, is_arrays, texts, write_npz
+from condvae.reporting import flattering
 from condvae.runs import Run, load
 from condvae.storage import write_text
 from condvae.table_evaluation import TableEvaluation
@@ -144,7 +145,7 @@ def table_seen(run: Run, table: str, given: Sequence[str] = (), limit: int | Non
     told = one_request(given, run.schema, "--given")
     known |= {name: [value] * len(part) for name, value in told.items()}
     rows = len(part) if limit is None else min(limit, len(part))
-    notes = (f"the first {rows:,} rows of {table}",) if rows < len(part) else ()
+    notes = (f"the first {counted(rows, 'row')} of {table}",) if rows < len(part) else ()
     x = part.x[slice(0, rows)].numpy()
     return Seen(
         x, {name: values[:rows] for name, values in known.items()}, tuple(f"row {i + 1}" for i in range(rows)), notes
@@ -191,7 +192,8 @@ def impute(run: str, table: str, out: str | None = None, seed: int = 0, prior: s
             whole[field.name] = [word(new) if one is None else one for one, new in zip(before, drawn, strict=True)]
     weak = int((found.effective < FEW).sum())
     if weak:
-        notes.append(f"the known cells of {weak:,} rows are unlikely under the model: trust what fills them less")
+        rows = counted(weak, "row")
+        notes.append(f"the known cells of {rows} are unlikely under the model: trust what fills them less")
     said = f"{counted(blanks, 'blank')} filled in {counted(int((~np.isnan(found.effective)).sum()), 'row')}"
     if out is None:
         return Reply((*printed(whole), said), None, (), tuple(notes))
@@ -210,8 +212,10 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Reply:
     """How good a run is on a table, or on the unseen rows of its own data, `collection`: numbers, and a verdict."""
+    notes: tuple[str, ...] = ()
     if table is not None:
         part, whence = part_of_table(run.learned, Path(table).expanduser()), f"all rows of {table}"
+        notes = flattering(run, table, part)
     else:
         assert collection is not None, "either a table or the run's own data"
         if collection.outputs != run.outputs:
@@ -224,4 +228,4 @@ def evaluate(
         *aligned(("measure", "value", "beside"), result.table()),
         *result.sentences(),
     )
-    return Reply(lines, result.model_dump(mode="json"))
+    return Reply(lines, result.model_dump(mode="json"), (), notes)

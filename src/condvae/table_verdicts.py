@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from condvae.findings import Likelihood, Share
+from condvae.names import counted
 from condvae.table_evaluation import ConditionUse, Correlations, NameColumn, NumberColumn
 
 __all__ = ["table_verdicts"]
@@ -82,7 +83,7 @@ def about_numbers(numbers: Mapping[str, NumberColumn]) -> tuple[list[str], list[
                 f"{found.score.unconditional:.4g}. {TIGHTER}"
             )
         if width(found.outer) > WIDE:
-            bad.append(f"Whether {name} is calibrated cannot be told from {found.outer.of:,} rows: {told}.")
+            bad.append(f"Whether {name} is calibrated cannot be told from {counted(found.outer.of, 'row')}: {told}.")
         elif surely_below(found.outer, 0.9, NEARER) or surely_below(found.inner, 0.5):
             bad.append(f"{name} is over-confident: {told}. {TIGHTER}")
         elif surely_above(found.outer, 0.9, NEARER) or surely_above(found.inner, 0.5):
@@ -109,7 +110,7 @@ def about_names(names: Mapping[str, NameColumn]) -> tuple[list[str], list[str]]:
                 f"{found.score.unconditional:.3f} nats. {TIGHTER}"
             )
         if width(found.right) > WIDE:
-            bad.append(f"Whether {name} is calibrated cannot be told from {found.right.of:,} rows: {told}.")
+            bad.append(f"Whether {name} is calibrated cannot be told from {counted(found.right.of, 'row')}: {told}.")
         elif surely_below(found.right, found.confidence):
             bad.append(f"{name} is over-confident: {told}. {TIGHTER}")
         elif surely_above(found.right, found.confidence):

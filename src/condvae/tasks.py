@@ -71,8 +71,9 @@ def generate(
     field = unknown: the model's blank input where it has one, else drawn from the labels' shares. temperature:
     scales the latents' noise, 0 = the mean. prior: as `Learned.using`. guidance: above 1, the likelihood's natural
     parameters (logits, means) are extrapolated from those of the same z where what is asked is left blank; the fields
-    that are asked for must have a blank input, all others are the same in both. Picture j of request r is a function of (seed, r, j), whatever else is asked for. Of a
-    partial picture that is asked for, the seen pixels come back as they were given.
+    that are asked for must have a blank input, all others are the same in both. Picture j of request r is a function
+    of (seed, r, j), whatever else is asked for. Of a partial picture that is asked for, the seen pixels come back as
+    they were given.
 
     Refused for names, values or numbers that cannot be used.
     """

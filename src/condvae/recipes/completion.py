@@ -70,7 +70,9 @@ def draw(outcome: Outcome) -> dict[str, Image]:
     seen = np.stack(masks)
     filled = fill(outcome.learned, x, seen, None, n=6, seed=2)
     drawn["completion"] = pictures.grid(
-        np.concatenate([coloured(x)[:, None], tinted(x * seen, seen)[:, None], coloured(filled)], 1), labels=SHOWN, scale=2
+        np.concatenate([coloured(x)[:, None], tinted(x * seen, seen)[:, None], coloured(filled)], 1),
+        labels=SHOWN,
+        scale=2,
     )
     labels = list(part.labels[field.name][20:28])
     source = unit(part.x[slice(20, 28)]).numpy()
