@@ -1,5 +1,6 @@
 """Words in: requests as typed, image files of every kind; pictures out."""
 
+from pathlib import Path
 from typing import cast
 
 import numpy as np
