@@ -226,3 +226,11 @@ def test_partly_labelled_data_train_by_the_same_call() -> None:
     assert run.schema.labels[0].optional
     assert run.generate(None, n=2).shape == (2, 1, 8, 8)
     assert replace(run.learned).schema.width == 3
+
+
+def test_a_model_of_holes_alone_is_not_called_a_plain_vae() -> None:
+    x, _ = stripes(40)
+    lines = Fitting(collect(x, None), settings_of(TINY, {"holes": "boxes"})).lines
+    assert any("only what is seen of a picture can be given" in line for line in lines)
+    assert not any("plain VAE" in line for line in lines)
+    assert any("plain VAE" in line for line in Fitting(collect(x, None), settings_of(TINY)).lines)

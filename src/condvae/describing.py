@@ -53,13 +53,15 @@ def describe(
     why: str,
     notes: Sequence[str] = (),
     outputs: Schema | None = None,
+    holes: bool = False,
 ) -> list[str]:
     """Say in plain sentences what the data are, what is missing or uneven, and which likelihood was chosen.
 
     Args:
         train, test: the parts of a collection. likelihood, why: as `choose_likelihood` returns them, or the
             user's choice and "as asked for". notes: of the collection, put in after the shape. outputs: the fields
-            of a generated table, of which no likelihood is said; None for pictures.
+            of a generated table, of which no likelihood is said; None for pictures. holes: parts of the pictures
+            are told to the model, which fills the rest.
     """
     what = "images" if outputs is None else "rows"
     n, channels, height, width = train.x.shape
@@ -72,7 +74,12 @@ def describe(
         names = ", ".join(field.name for field in outputs.fields)
         said = [f"{n:,} training rows{held}; generated are {names} ({width} numbers a row as encoded).", *notes]
     if not train.labels and not train.numbers:
-        said.append(f"No {_asked(outputs)}, so nothing can be asked for: a plain VAE is trained.")
+        asked = (
+            "only what is seen of a picture can be given."
+            if holes
+            else "nothing can be asked for: a plain VAE is trained."
+        )
+        said.append(f"No {_asked(outputs)}, so {asked}")
     said += _attributes_words({one: names for one, names in train.labels.items() if _is_attribute(names)}, what)
     for one, names in train.labels.items():
         if not _is_attribute(names):

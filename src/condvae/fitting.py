@@ -70,8 +70,8 @@ class Fitting:
         self.settings, why = resolve(settings, self.kept, self.outputs)
         self.shape = collection.train.x.shape[1:]
         self.schema = learn_schema(self.kept, self.settings, self.shape)
-        likelihood = self.settings.likelihood
-        self.lines = describe(self.kept, collection.test, likelihood, why, collection.notes, self.outputs)
+        told = (self.settings.likelihood, why, collection.notes, self.outputs, self.schema.picture is not None)
+        self.lines = describe(self.kept, collection.test, *told)
         groups, said = uneven(self.kept, self.schema, self.settings)
         hiding, more = hidings(self.schema, self.settings)
         self.lines += said + more

@@ -94,16 +94,13 @@ def flow_of(
     """The flow fitted to the latents of a part; Refused where zuko is not installed."""
     from condvae.flow_fit import fit_flow
 
-    def told(done: int, total: int) -> None:
-        if progress is not None:
-            progress(done, total)
-
-    if schema.picture is not None:
-        part = part.take(torch.arange(min(len(part), PARTIAL_ROWS)))
-        seed = seed_of(settings.seed, 7, 0)
-        passed = list(passes(model, part, conditions(schema, part), settings, seed))
+    prior = None
+    if schema.picture is None:
+        part, c, z = sampled(model, part, schema, settings)
+    else:  # what is seen says much of z: the flow stands on the prior that reads it
+        part, prior = part.take(torch.arange(min(len(part), PARTIAL_ROWS))), model.prior
+        passed = list(passes(model, part, conditions(schema, part), settings, seed_of(settings.seed, 7, 0)))
         z = torch.cat([trace.z[0] for trace, _, _ in passed]).cpu()
         c = Condition(*(torch.cat([getattr(c, name).cpu() for *_, c in passed]) for name in ("vector", "picture")))
-        return fit_flow(z, c, schema, settings.seed, model.prior, progress=lambda _, done, total: told(done, total))
-    part, c, z = sampled(model, part, schema, settings)
-    return fit_flow(z, c, schema, settings.seed, progress=lambda _, done, total: told(done, total))
+    watch = None if progress is None else lambda _, done, total: progress(done, total)
+    return fit_flow(z, c, schema, settings.seed, prior, progress=watch)
