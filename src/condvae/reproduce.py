@@ -66,7 +66,9 @@ class Reproduction:
                 pictures.save(image, run.path / "pictures" / f"{name}.png")
         if results is not None:
             values = {**values, "minutes_of_measuring": round(measured / 60, 2)}
-            settings = self.recipe.settings_for(self.variant)
+            # those of the training: one that was begun earlier may have had others than the recipe now has
+            trained = self.fitting.settings.model_dump(mode="json")
+            settings = {name: trained[name] for name in self.recipe.settings_for(self.variant)}
             made = entry(self.variant, self.seed, values, self.recipe.protocol, self.fitting.seconds / 60, settings)
             made["cpu_minutes"] = round(self.fitting.cpu_seconds / 60, 2)
             made["published"] = [asdict(line) for line in lines]

@@ -99,7 +99,6 @@ RECIPES = [
             "drop": 0.5,
             "warm_up": 0.3,
             "precision": "bf16",
-            "density_components": 80,
         },
         protocol="one model of every kind of hole, the label hidden from half of the training rows; only hidden pixels"
         " are scored; digits: 59,000 training images, grey BCE (an unnormalised score: values are bounds on "
