@@ -33,6 +33,7 @@ from condvae.images import as_images, unit
 from condvae.judge_net import Judge, JudgeCard, JudgeReading, Trunk, fingerprint, working_size
 from condvae.noise import seed_of
 from condvae.splits import stratified_split
+from condvae.warps import resample
 
 __all__ = ["Judge", "JudgeCard", "JudgeReading", "fingerprint", "judge_for", "make_judge", "pinned", "train_judge"]
 
@@ -193,8 +194,7 @@ def augment(x: Tensor, generator: torch.Generator, mirror: bool = False) -> Tens
         wide = wide * (1 - 2 * (torch.rand(len(x), generator=generator) < 0.5).float())
     cos, sin = angle.cos(), angle.sin()
     rows = [cos * wide, (shear - sin) * high, within(0.14), sin * wide, cos * high, within(0.14)]
-    grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, align_corners=False, padding_mode="border")
+    return resample(x, torch.stack(rows, 1).view(-1, 2, 3))
 
 
 def passes(rows: int, shape: Sequence[int], epochs: float | None) -> int:

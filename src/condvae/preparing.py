@@ -58,6 +58,8 @@ def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tu
         raise Refused(
             f"binarise={settings.binarise!r} needs a likelihood of binary pixels, got {likelihood!r}; use 'grey'"
         )
+    if settings.warp and settings.binarise == "static":
+        raise Refused("warp changes grey pixels, and binarise='static' fixes them once; use 'dynamic', or warp=0")
     prior = "learned" if settings.holes != "none" else settings.prior  # what is seen tells much of what is hidden
     found = {"likelihood": likelihood, "batch": min(batch, len(part)), "z": z, "prior": prior}
     return settings.model_copy(update=found), why
@@ -67,6 +69,8 @@ def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
     """The settings of a table's rows: dense networks, and few latents for few columns."""
     if settings.holes != "none":
         raise Refused(f"holes are for pictures; got holes={settings.holes!r} for a table: leave cells blank instead")
+    if settings.warp:
+        raise Refused(f"warp is for pictures; got warp={settings.warp:g} for a table: leave it at 0")
     batch = settings.batch or min(128, max(16, 2 ** round(math.log2(max(1, len(part) / 100)))))
     z = settings.z or min(LATENTS, max(2, 2 * part.x.shape[-1]))
     hidden = settings.hidden if "hidden" in settings.model_fields_set else (128, 128)

@@ -24,6 +24,7 @@ from condvae.models.base import Model, Terms
 from condvae.noise import Noise, Stream, seed_of
 from condvae.settings import Settings
 from condvae.trace import Batch, Condition, Draw
+from condvae.warps import SLIGHT
 
 DROP_LEVEL = -2  # the level of noise that hides fields
 EARLY = 0.04  # share of the training over which a cosine schedule first rises
@@ -138,16 +139,19 @@ def with_holes(c: Condition, x: Tensor, holes: str, noise: Noise) -> Condition:
 class Learner(nn.Module):
     """What Fabric, DDP and compilation wrap: its forward is the model's loss on one batch of stored pixels."""
 
-    def __init__(self, model: Model, binarise: str, hiding: Hiding | None = None) -> None:
+    def __init__(self, model: Model, binarise: str, hiding: Hiding | None = None, warp: float = 0.0) -> None:
         super().__init__()
         self.model = model
         self.binarise = binarise
+        self.warp = warp
         self.hiding = hiding or Hiding()
 
     def forward(self, work: Work) -> tuple[Tensor, Terms, Terms]:
         """(sum of the terms, terms, notes) of a batch as it is stored."""
         batch, stream = work.batch, work.stream
         x = as_float(batch.x)
+        if work.progress < self.warp:
+            x = SLIGHT(x, stream)
         if self.binarise == "dynamic":
             x = (stream.uniform(x.shape, -1) < x).float()
         c = self.hiding(batch.c, x, stream)
@@ -167,7 +171,7 @@ class Training:
             self.fabric = Fabric(accelerator=accelerator, devices=settings.devices, precision=precision)  # type: ignore[arg-type]
         self.model = model
         self.device = self.fabric.device
-        learner = Learner(model.to(self.device), settings.binarise, hiding)
+        learner = Learner(model.to(self.device), settings.binarise, hiding, settings.warp)
         self.optimiser = make_optimiser(learner, settings, fused=self.device.type in ("cpu", "cuda"))
         self.learner, self.wrapped = self.fabric.setup(learner, self.optimiser)
         self.averaged: Model | None = None

@@ -1,0 +1,48 @@
+"""Small changes of pictures that leave what they show as it is: turned, scaled, sheared and shifted a little."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condvae.noise import Noise
+
+__all__ = ["SLIGHT", "Warp", "resample"]
+
+WARP_LEVEL = -3  # the level of noise that warps pictures in training
+
+
+def resample(x: Tensor, matrix: Tensor, padding: str = "border") -> Tensor:
+    """Pictures x [B, C, H, W] read at affinely moved places; matrix [B, 2, 3] in units of half the picture's sides."""
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False, padding_mode=padding)
+
+
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """Random affine changes, each uniform within its limits.
+
+    turn: radians; scale and shear: shares; shift: in halves of the picture's side.
+    """
+
+    turn: float
+    scale: float
+    shear: float
+    shift: float
+
+    def __call__(self, x: Tensor, noise: Noise, level: int = WARP_LEVEL) -> Tensor:
+        """x [B, C, H, W] in [0, 1], each picture changed by its own noise."""
+        within = (2 * noise.uniform([len(x), 6], level).to(x) - 1).unbind(1)
+        angle = self.turn * within[0]
+        wide, high, shear = 1 + self.scale * within[1], 1 + self.scale * within[2], self.shear * within[3]
+        cos, sin = angle.cos(), angle.sin()
+        across, down = self.shift * within[4], self.shift * within[5]
+        rows = [cos * wide, (shear - sin) * high, across, sin * wide, cos * high, down]
+        return resample(x, torch.stack(rows, 1).view(-1, 2, 3)).clamp(0, 1)
+
+
+SLIGHT = Warp(turn=math.radians(6), scale=0.04, shear=0.0, shift=1 / 28)  # half a pixel of 28
