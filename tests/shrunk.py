@@ -9,8 +9,8 @@ import torch
 
 from condvae.conditions import Label, Number, Picture, Schema
 from condvae.holes import seen_masks
+from condvae.models.base import Model
 from condvae.models.build import build
-from condvae.models.vae import VAE
 from condvae.noise import RowNoise
 from condvae.recipes import recipes
 from condvae.settings import Settings, settings_of
@@ -39,9 +39,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "importance": {"likelihood": "bernoulli", "samples": 3, "importance": True},
     "free-bits": {"likelihood": "bernoulli", "free_bits": 0.1, "warm_up": 0.5},
     "silu-deep": {"likelihood": "bernoulli", "activation": "silu", "blocks": 2},
+    "m2": {"likelihood": "gaussian", "infer": "sign", "warm_up": 0.5},
+    "m2-dense": {"likelihood": "bernoulli", "infer": "sign", "network": "mlp", "class_prior": "learned"},
+    "m2-auxiliary": {"likelihood": "bernoulli", "infer": "sign", "network": "mlp", "auxiliary": 2},
+    "m2-consistent": {"likelihood": "bernoulli", "infer": "sign", "network": "mlp"},
+    "m2-learned-prior": {"likelihood": "gaussian", "infer": "sign", "auxiliary": 3, "prior": "learned"},
     "holes": {"likelihood": "gaussian", "holes": "any", "drop": 0.3, "prior": "learned"},
     "holes-dense": {"likelihood": "bernoulli", "holes": "boxes", "network": "mlp", "prior": "learned"},
 }
+OPTIONS["m2-consistent"] |= {"classifier": "residual", "consistency": 1.0, "mixup": 0.5}
 
 
 def cases() -> dict[str, Settings]:
@@ -64,23 +70,25 @@ def cases() -> dict[str, Settings]:
 CASES = cases()
 
 
-def schema(optional: bool = True, holes: bool = False) -> Schema:
-    """One label of three values and one number; `optional` = training saw blanks; holes: and a partial picture."""
+def schema(optional: bool = True, holes: bool = False, inferred: bool = False) -> Schema:
+    """One label of three values and one number; `optional` = training saw blanks; holes: and a partial picture;
+    inferred: the label is, so that it has no blank input."""
     names = ["a", "b", "c"] * 10 + [None] * (3 if optional else 0)
     values = np.linspace(-2, 5, 33)[:, None]
     values[30:] = np.nan if optional else values[30:]
-    fields = [Label.learn("sign", names), Number.learn("size", values)]
+    sign = Label("sign", ("a", "b", "c"), (0.5, 0.25, 0.25)) if inferred else Label.learn("sign", names)
+    fields = [sign, Number.learn("size", values)]
     return Schema((*fields, Picture("picture", SHAPE)) if holes else tuple(fields))
 
 
 def schema_of(settings: Settings, optional: bool = True) -> Schema:
     """The schema of a shrunk model with these settings."""
-    return schema(optional, settings.holes != "none")
+    return schema(optional, settings.holes != "none", settings.infer is not None)
 
 
-def model_of(settings: Settings, optional: bool = True, shape: tuple[int, int, int] = SHAPE) -> VAE:
+def model_of(settings: Settings, optional: bool = True, shape: tuple[int, int, int] = SHAPE) -> Model:
     """The model with every weight that starts at zero moved off it, so that no law holds by accident."""
-    model = build(settings, schema_of(settings, optional), shape)
+    model: Model = build(settings, schema_of(settings, optional), shape)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -93,7 +101,7 @@ def columns_of(model_schema: Schema, x: torch.Tensor) -> dict[str, np.ndarray]:
     """Labels and numbers for pictures x [N, C, H, W], every fourth unknown where that is allowed; part of x is seen."""
     rows = np.arange(len(x))
     index, size = rows % 3, np.linspace(-2, 5, len(rows))[:, None]
-    if model_schema.fields[0].optional:
+    if model_schema.fields[1].optional:
         index, size = np.where(rows % 4 == 3, -1, index), np.where(rows[:, None] % 4 == 2, np.nan, size)
     columns = {"sign": index, "size": size}
     if model_schema.picture is not None:

@@ -20,7 +20,6 @@ from condvae.settings import settings_of
 from condvae.tasks import generate
 from condvae.trace import Condition
 from condvae.train import Hiding
-from condvae.warps import SLIGHT, Warp
 
 TINY: dict[str, Any] = {"network": "mlp", "hidden": (24,), "z": 2, "epochs": 2, "batch": 16, "hold_out": 0}
 TINY["likelihood"] = "bernoulli"
@@ -235,28 +234,3 @@ def test_a_model_of_holes_alone_is_not_called_a_plain_vae() -> None:
     assert any("only what is seen of a picture can be given" in line for line in lines)
     assert not any("plain VAE" in line for line in lines)
     assert any("plain VAE" in line for line in Fitting(collect(x, None), settings_of(TINY)).lines)
-
-
-def test_warped_pictures_end_as_they_are() -> None:
-    x, labels = stripes()
-    plain, warped = (
-        Fitting(collect(x, {"half": labels}), settings_of(TINY, {"warp": share, "schedule": "constant"}))
-        for share in (0.0, 0.5)
-    )
-    first, second = ([float(step.terms["reconstruction"]) for step in fitting.steps()] for fitting in (plain, warped))
-    assert first[0] != second[0]
-    noise = Stream(seed=1)
-    batch = torch.from_numpy(x[:64])
-    moved = SLIGHT(batch, noise)
-    assert moved.shape == batch.shape and float(moved.min()) >= 0 and float(moved.max()) <= 1
-    assert not torch.equal(moved, batch) and float((moved - batch).abs().mean()) < 0.2
-    still = Warp(0.0, 0.0, 0.0, 0.0)(batch, noise)
-    assert torch.allclose(still, batch, atol=1e-5)  # no change asked for, none made
-    aside = Warp(0.0, 0.0, 0.0, 1.0)
-    assert not torch.allclose(aside(batch, noise), aside(batch, noise))  # every draw its own
-
-
-def test_a_warp_needs_pixels_that_can_move() -> None:
-    x, labels = stripes()
-    with pytest.raises(Refused, match="static"):
-        Fitting(collect(x, {"half": labels}), settings_of(TINY, {"warp": 0.5, "binarise": "static"}))

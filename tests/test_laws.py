@@ -88,6 +88,8 @@ def test_4_the_bound_rises_with_the_samples(name: str) -> None:
 
 
 def test_5_a_zero_wide_condition_trains(name: str) -> None:
+    if CASES[name].infer is not None:
+        return  # a label is what it is for
     picture = schema_of(CASES[name]).picture
     model = build(CASES[name], Schema((picture,) if picture else ()), SHAPE).train()
     x, c = batch_of(schema_of(CASES[name]))

@@ -86,7 +86,10 @@ def fit(
         )
     else:
         reading = {"kinds": dict(kinds)} if kinds else {}
-        collection = replace(collect(x, c, *(test or (None, None)), name=name, kinds=kinds), reading=reading)
+        collection = replace(
+            collect(x, c, *(test or (None, None)), name=name, kinds=kinds, inferred=settings.get("infer")),
+            reading=reading,
+        )
     fitting = prepare(collection, dict(settings), recipe, out, overwrite)
     return complete(fitting, fitting.steps(), progress, judge)
 
@@ -150,7 +153,8 @@ def given_again(run: str | PathLike[str], x: Any, c: Mapping[str, Any] | None, t
     kinds = reading.get("kinds")
     if is_table(x):
         return table_of(x, c, test, reading.get("condition"), reading.get("generate"), kinds, "data")
-    return collect(x, c, *(test or (None, None)), kinds=kinds)
+    inferred = (facts.get("settings") or {}).get("infer")
+    return collect(x, c, *(test or (None, None)), kinds=kinds, inferred=inferred)
 
 
 def prepare(

@@ -21,11 +21,14 @@ from condvae.names import label_name
 __all__ = ["clean_labels", "read_labels", "read_test_labels"]
 
 
-def read_labels(labels: Mapping[str, object], n: int, kinds: Mapping[str, Kind]) -> list[Column]:
+def read_labels(
+    labels: Mapping[str, object], n: int, kinds: Mapping[str, Kind], inferred: str | None = None
+) -> list[Column]:
     """The fields that labels given from Python describe, in their order.
 
     Args:
         labels: field name -> n labels, a matrix [n, D], or a dict of attributes. kinds: what the user said of some.
+            inferred: a label that may be unknown in every row, "auto" = any.
 
     Raises:
         Refused: see `clean_labels`; a field of one value, an identifier, a field that two names describe, a name in
@@ -41,6 +44,8 @@ def read_labels(labels: Mapping[str, object], n: int, kinds: Mapping[str, Kind])
     check_named(list(kinds), list(dict.fromkeys([*found, *outer])), "kinds")
     plain = "train a plain VAE with condvae.fit(x, None)" if len(found) == 1 else "leave it out"
     for name, column in found.items():
+        if inferred in (name, "auto") and column.values is None and column.unknown.any():
+            continue  # how many classes it has may be said elsewhere
         check_column(column, plain, meant=name in kinds, table=False)
     return list(found.values())
 

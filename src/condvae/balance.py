@@ -11,7 +11,7 @@ from torch import Tensor
 
 from condvae.noise import seed_of
 
-__all__ = ["UNEVEN", "balanced_order", "quotas"]
+__all__ = ["UNEVEN", "balanced_order", "quotas", "turns"]
 
 UNEVEN = 5  # most frequent to least frequent class, from which on batches are balanced
 REPEATS = 10  # times a row comes in an epoch, at most: more would learn the few rows of a rare class by heart
@@ -35,6 +35,21 @@ def quotas(counts: list[int]) -> list[int]:
     return found
 
 
+def turns(rows: Tensor, count: int, epoch: int, seed: int, place: int) -> Tensor:
+    """The part [count] that belongs to an epoch of the endless sequence of all rows in one random order after another.
+
+    place: tells apart the sequences of several groups of rows.
+    """
+    first, last = epoch * count, (epoch + 1) * count
+    taken: list[Tensor] = [rows[:0]]
+    for turn in range(first // len(rows), -(-last // len(rows))):
+        generator = torch.Generator().manual_seed(seed_of(seed, place, turn, 19))
+        order = rows[torch.randperm(len(rows), generator=generator)]
+        start = turn * len(rows)
+        taken.append(order[max(0, first - start) : min(len(rows), last - start)])
+    return torch.cat(taken)
+
+
 def balanced_order(groups: Tensor, epoch: int, seed: int) -> Tensor:
     """Row numbers of an epoch [N], the classes of `groups` [N] (-1 = unknown, a class of its own) equally frequent.
 
@@ -45,13 +60,7 @@ def balanced_order(groups: Tensor, epoch: int, seed: int) -> Tensor:
     rows = [torch.nonzero(groups == one)[:, 0] for one in classes]
     taken: list[Tensor] = []
     for place, (own, count) in enumerate(zip(rows, quotas([len(own) for own in rows]), strict=True)):
-        # the endless sequence of all rows in one random order after another, of which each epoch takes the next part
-        first, last = epoch * count, (epoch + 1) * count
-        for turn in range(first // len(own), -(-last // len(own))):
-            generator = torch.Generator().manual_seed(seed_of(seed, place, turn, 19))
-            order = own[torch.randperm(len(own), generator=generator)]
-            start = turn * len(own)
-            taken.append(order[max(0, first - start) : min(len(own), last - start)])
+        taken.append(turns(own, count, epoch, seed, place))
     order = torch.cat(taken)
     generator = torch.Generator().manual_seed(seed_of(seed, epoch, 17))
     return order[torch.randperm(len(order), generator=generator)]

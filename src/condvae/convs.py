@@ -90,11 +90,22 @@ class ConvEncoder(nn.Module):
         self.head = head
 
     def forward(self, x: Tensor, c: Condition):
+        return self.head(self.act(self.fuse(self.convolved(x, c), c)))
+
+    def convolved(self, x: Tensor, c: Condition) -> Tensor:
+        """Features of pictures, [B, F]."""
         seen = x * 2 - 1
         if self.partial and c.picture is not None:
             seen = torch.cat([seen, seen_channels(c.picture)], 1)
-        seen = seen.contiguous(memory_format=torch.channels_last)
-        return self.head(self.act(self.fuse(self.body(seen).flatten(1), c)))
+        return self.body(seen.contiguous(memory_format=torch.channels_last)).flatten(1)
+
+    def look(self, x: Tensor, c: Condition) -> Tensor:
+        """What does not depend on the condition's vector, [B, features]: read once where many conditions follow."""
+        return self.fuse.part(self.convolved(x, c))
+
+    def conclude(self, looked: Tensor, c: Condition):
+        """The distribution for rows of what `look` gave and as many conditions: look, then conclude = forward."""
+        return self.head(self.act(self.fuse.joined(looked, c)))
 
 
 class Up(nn.Module):

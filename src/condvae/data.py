@@ -102,6 +102,7 @@ def collect(
     name: str = "data",
     source: str = "memory",
     kinds: Mapping[str, str] | None = None,
+    inferred: str | None = None,
 ) -> Collection:
     """Check images and labels together and return them as a `Collection`.
 
@@ -110,14 +111,15 @@ def collect(
             whole numbers and text are labels, bools attributes (yes or no), floats that are not whole numbers; floats
             [N, D] are a vector of numbers, bools [N, D] or a dict of columns several attributes, each a field of its
             own. x_test, labels_test: likewise, of the same size and kinds; a field that is absent from labels_test is
-            unknown there. kinds: field -> "label", "attribute" or "number", where it should be read as that.
+            unknown there. kinds: field -> "label", "attribute" or "number", where it should be read as that. inferred:
+            a label that a model is to infer, which may be unknown in every row; "auto" = any.
 
     Raises:
         Refused: unusable images or labels, different lengths, a field with fewer than two values, or with about as
             many as images.
     """
     images, notes = as_images(x, "x")
-    columns = read_labels({} if labels is None else labels, len(images), check_kinds(kinds))
+    columns = read_labels({} if labels is None else labels, len(images), check_kinds(kinds), inferred)
     train = part_with(images, columns)
     notes += kinds_words(columns)
     if x_test is None:

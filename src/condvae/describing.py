@@ -140,6 +140,8 @@ def _attributes_words(attributes: dict[str, Names], what: str) -> list[str]:
 def _label_words(one: str, names: Names, test: Names | None, what: str) -> list[str]:
     counts = Counter(name for name in names if name is not None)
     values = label_values(list(counts))
+    if not values:
+        return _missing_words(one, len(names), len(names), what)
     most, least = max(values, key=lambda v: counts[v]), min(values, key=lambda v: counts[v])
     if len(values) <= _SHOWN:
         shown = ", ".join(f"{value} ({counts[value]:,})" for value in values)

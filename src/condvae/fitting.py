@@ -21,9 +21,11 @@ import torch
 from torch import nn
 
 from condvae.checkpoints import restore, store
+from condvae.conditions import Label, Schema
 from condvae.data import Collection, Part, describe
 from condvae.errors import Refused
-from condvae.latents import bound, fit_mixture, flow_of
+from condvae.few import said_of
+from condvae.latents import bound, fit_mixture, flow_of, misread
 from condvae.models.build import build, centre
 from condvae.preparing import conditions, hidings, learn_schema, make_batches, mean_pixel, resolve, split, uneven
 from condvae.runs import Run, read_history
@@ -65,16 +67,21 @@ class Fitting:
         self.out = Path(out) if out is not None else None
         self.recipe = recipe
         self.watch_test = watch_test
-        self.kept, self.held = split(collection, settings)
+        rows = split(collection, settings)
+        self.kept, self.held, self.drawn = rows.kept, rows.held, rows.drawn
         self.outputs = collection.outputs
         self.settings, why = resolve(settings, self.kept, self.outputs)
         self.shape = collection.train.x.shape[1:]
-        self.schema = learn_schema(self.kept, self.settings, self.shape)
+        self.schema = learn_schema(self.kept, self.settings, self.shape, known_values(collection))
         told = (self.settings.likelihood, why, collection.notes, self.outputs, self.schema.picture is not None)
         self.lines = describe(self.kept, collection.test, *told)
         groups, said = uneven(self.kept, self.schema, self.settings)
         hiding, more = hidings(self.schema, self.settings)
         self.lines += said + more
+        if self.settings.infer is not None:
+            field = self.schema.field(self.settings.infer)
+            assert isinstance(field, Label)
+            self.lines += said_of(field, self.kept.labels[field.name], self.settings.labels)
         if self.out is not None:
             claim(self.out, overwrite)
         model = build(self.settings, self.schema, self.shape, self.outputs)
@@ -118,13 +125,15 @@ class Fitting:
         row["seconds"] = round(self.seconds, 3)
         for name, (part, c) in self.watched.items():
             row[name] = bound(self.training.trained(), part, c, self.settings)
+            if self.settings.infer is not None:
+                row[name] |= misread(self.training.trained(), part, c, self.schema, self.settings)
         self.history.append(row)
 
     def run(self) -> Run:
         """The run as it stands now."""
         return Run(
             self.training.trained(),
-            self.schema,
+            self.schema_now(),
             self.settings,
             self.shape,
             self.density,
@@ -135,6 +144,18 @@ class Fitting:
             self.flow,
         )
 
+    def schema_now(self) -> Schema:
+        """The schema, with the shares of an inferred label as they have been learned, where they are."""
+        name = self.settings.infer
+        if name is None or self.settings.class_prior != "learned":
+            return self.schema
+        shares = tuple(self.training.trained().class_prior.shares.double().tolist())  # pyright: ignore
+        fields = (
+            replace(field, shares=shares) if isinstance(field, Label) and field.name == name else field
+            for field in self.schema.fields
+        )
+        return Schema(tuple(fields))
+
     def facts(self, status: str) -> dict[str, Any]:
         """What run.json records beside schema and settings."""
         return {
@@ -142,6 +163,7 @@ class Fitting:
             "recipe": self.recipe,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "data": data_facts(self.collection, self.kept, self.held),
+            **({} if self.drawn is None else {"labelled_rows": self.drawn.tolist()}),
             "threads": self.settings.threads or torch.get_num_threads(),
             "parameters": sum(p.numel() for p in self.training.model.parameters()),
             "watch_test": self.watch_test,
@@ -216,6 +238,16 @@ def data_facts(collection: Collection, kept: Part, held: Part | None) -> dict[st
         "fingerprint": fingerprint(collection.train),
         **({"reading": dict(collection.reading)} if collection.reading else {}),
     }
+
+
+def known_values(collection: Collection) -> dict[str, tuple[str, ...]]:
+    """Field -> the values that the whole collection names, its test part, too."""
+    parts = (collection.train, *(() if collection.test is None else (collection.test,)))
+    found: dict[str, set[str]] = {}
+    for part in parts:
+        for name, values in part.labels.items():
+            found.setdefault(name, set()).update(value for value in values if value is not None)
+    return {name: tuple(values) for name, values in found.items()}
 
 
 def fingerprint(part: Part) -> str:

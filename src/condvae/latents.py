@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from condvae.conditions import Schema
+from condvae.conditions import Label, Schema
 from condvae.data import Part
 from condvae.density_fit import fit_for
 from condvae.learned import observe
@@ -53,10 +54,50 @@ def bound(model: Any, part: Part, c: Condition, settings: Settings) -> dict[str,
     return {"loss": error + divergence, "reconstruction": error, "rate": divergence}
 
 
+def misread(model: Any, part: Part, c: Condition, schema: Schema, settings: Settings) -> dict[str, float]:
+    """{"error": the share of a part's known labels that the classifier reads wrongly}; empty where none is known."""
+    assert settings.infer is not None
+    given = c.vector[:, schema.span(settings.infer)].cpu()
+    known = given.sum(1) > 0
+    if not bool(known.any()):
+        return {}
+    wrong = readings(model, part, c, settings).argmax(1) != given.argmax(1)
+    return {"error": float(wrong[known].double().mean())}
+
+
+def readings(model: Any, part: Part, c: Condition, settings: Settings) -> Tensor:
+    """q(label | x) of every row of a part, [N, K] on the CPU."""
+    device = next(model.parameters()).device
+    found = []
+    with evaluating(model):
+        for start in range(0, len(part), ROWS):
+            some = slice(start, start + ROWS)
+            noise = RowNoise(seed_of(settings.seed, 5), np.arange(start, min(start + ROWS, len(part))), device)
+            x = observe(as_float(part.x[some]).to(device), settings.binarise, noise)
+            found.append(model.read(x, c[some].to(device)).probs.cpu())
+    return torch.cat(found)
+
+
+def completed(model: Any, part: Part, schema: Schema, settings: Settings) -> Part:
+    """The part with an inferred label, where it is blank, as the classifier reads it."""
+    name = settings.infer
+    if name is None or all(value is not None for value in part.labels[name]):
+        return part
+    field = schema.field(name)
+    assert isinstance(field, Label)
+    read = readings(model, part, conditions(schema, part), settings).argmax(1).tolist()
+    names = tuple(
+        field.values[place] if value is None else value for value, place in zip(part.labels[name], read, strict=True)
+    )
+    return replace(part, labels={**part.labels, name: names})
+
+
 def posterior_samples(model: Any, part: Part, c: Condition, settings: Settings, number: int = 0) -> np.ndarray:
-    """Posterior sample `number` of each row, all latents side by side, float32 [N, Z]."""
+    """Posterior sample `number` of each row's codes, side by side, float32 [N, Z]."""
     traces = passes(model, part, c, settings, seed=seed_of(settings.seed, 7, number))
-    return np.concatenate([torch.cat([z.flatten(1) for z in trace.z], 1).cpu().numpy() for trace, _, _ in traces])
+    return np.concatenate(
+        [torch.cat([code.z.flatten(1) for code in trace.codes], 1).cpu().numpy() for trace, _, _ in traces]
+    )
 
 
 def sampled(model: Any, part: Part, schema: Schema, settings: Settings) -> tuple[Part, Condition, np.ndarray]:
@@ -64,6 +105,7 @@ def sampled(model: Any, part: Part, schema: Schema, settings: Settings) -> tuple
     if len(part) > DENSITY_ROWS:
         order = np.random.Generator(np.random.PCG64(settings.seed)).permutation(len(part))
         part = part.take(torch.from_numpy(np.sort(order[:DENSITY_ROWS])))
+    part = completed(model, part, schema, settings)
     c, draws = conditions(schema, part), min(5, max(1, SAMPLES // len(part)))
     return part, c, np.stack([posterior_samples(model, part, c, settings, draw) for draw in range(draws)])
 
@@ -100,7 +142,7 @@ def flow_of(
     else:  # what is seen says much of z: the flow stands on the prior that reads it
         part, prior = part.take(torch.arange(min(len(part), PARTIAL_ROWS))), model.prior
         passed = list(passes(model, part, conditions(schema, part), settings, seed_of(settings.seed, 7, 0)))
-        z = torch.cat([trace.z[0] for trace, _, _ in passed]).cpu()
+        z = torch.cat([trace.codes[0].z for trace, _, _ in passed]).cpu()
         c = Condition(*(torch.cat([getattr(c, name).cpu() for *_, c in passed]) for name in ("vector", "picture")))
     watch = None if progress is None else lambda _, done, total: progress(done, total)
     return fit_flow(z, c, schema, settings.seed, prior, progress=watch)

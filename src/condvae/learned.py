@@ -49,7 +49,8 @@ class Learned:
 
     binarise: "grey", "dynamic" or "static"; fitted: the density fitted to its latents, a prior head, or None; flow: a
     flow fitted to them; precision: "bf16" where the networks were trained in bfloat16 arithmetic, else "32"; holes: the
-    kind of holes that it learned to fill, "none" where it fills none; outputs: the fields of a generated table's row.
+    kind of holes that it learned to fill, "none" where it fills none; outputs: the fields of a generated table's row;
+    infers: the label that the model itself reads, q(label | x), None where it reads none.
     """
 
     model: nn.Module
@@ -61,6 +62,7 @@ class Learned:
     flow: nn.Module | None = None
     holes: str = "none"
     outputs: Schema | None = None
+    infers: str | None = None
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:

@@ -57,8 +57,8 @@ def inferred(subject: Subject) -> Passes:
             number = kept.stop - kept.start
             bound[kept] = elbo(trace, x)[:number].double().cpu().numpy()
             divergence[kept] = rate(trace).mean(0)[:number].double().cpu().numpy()
-            each = torch.cat([kl_per_unit(latent).flatten(1) for latent in trace.latents], 1)[:number].double()
-            means = torch.cat([posterior_of(latent.q).mean.flatten(1) for latent in trace.latents], 1)[:number]
+            each = torch.cat([kl_per_unit(latent).flatten(1) for latent in trace.codes], 1)[:number].double()
+            means = torch.cat([posterior_of(latent.q).mean.flatten(1) for latent in trace.codes], 1)[:number]
             if units is None or within is None:
                 units, within = np.zeros(each.shape[1]), Within(int(groups.max()) + 1, each.shape[1])
             units += each.sum(0).cpu().numpy()

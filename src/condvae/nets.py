@@ -14,6 +14,7 @@ from threading import Lock
 from weakref import WeakKeyDictionary
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from condvae.trace import Condition
@@ -33,6 +34,16 @@ class Fuse(nn.Module):
     def forward(self, features: Tensor, c: Condition) -> Tensor:
         return self.linear(torch.cat([features, c.vector.to(features.dtype)], 1) if self.condition else features)
 
+    def part(self, features: Tensor) -> Tensor:
+        """What the features alone contribute, [B, out]."""
+        return F.linear(features, self.linear.weight[:, : self.linear.in_features - self.condition], self.linear.bias)
+
+    def joined(self, part: Tensor, c: Condition) -> Tensor:
+        """The layer's output for features of which `part` was made; part and c of equally many rows."""
+        if not self.condition:
+            return part
+        return part + F.linear(c.vector.to(part.dtype), self.linear.weight[:, -self.condition :])
+
 
 class MLP(nn.Module):
     """Dense layers, each followed by its activation, the condition beside the input: [B, F], c -> [B, sizes[-1]]."""
@@ -50,6 +61,10 @@ class MLP(nn.Module):
         """more: what else is added to the first layer's sum, [B, sizes[0]]."""
         first = self.first(features, c)
         return self.rest(first if more is None else first + more)
+
+    def joined(self, part: Tensor, c: Condition) -> Tensor:
+        """The output for inputs of which `part` = first.part(inputs) was made."""
+        return self.rest(self.first.joined(part, c))
 
 
 def repeated(rows: Tensor, like: Tensor) -> Tensor:
@@ -87,10 +102,21 @@ class DenseEncoder(nn.Module):
         self.head = head
 
     def forward(self, x: Tensor, c: Condition):
-        flat = x.flatten(1)
+        return self.head(self.body(self.flat(x, c), c))
+
+    def flat(self, x: Tensor, c: Condition) -> Tensor:
+        """All that is read of pictures, side by side."""
         if self.partial and c.picture is not None:
-            flat = torch.cat([flat, seen_channels(c.picture).flatten(1)], 1)
-        return self.head(self.body(flat, c))
+            return torch.cat([x.flatten(1), seen_channels(c.picture).flatten(1)], 1)
+        return x.flatten(1)
+
+    def look(self, x: Tensor, c: Condition) -> Tensor:
+        """What does not depend on the condition's vector, [B, features]: read once where many conditions follow."""
+        return self.body.first.part(self.flat(x, c))
+
+    def conclude(self, looked: Tensor, c: Condition):
+        """The distribution for rows of what `look` gave and as many conditions: look, then conclude = forward."""
+        return self.head(self.body.joined(looked, c))
 
 
 class DenseDecoder(nn.Module):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial as partial_of
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from condvae.balance import UNEVEN
 from condvae.conditions import Label, Number, Picture, Schema
 from condvae.data import Collection, Part, choose_likelihood, hold_out
 from condvae.errors import Refused
+from condvae.few import inferred_label, keep_few, mixed_order, mixed_weights, named_label, share_of, with_label
 from condvae.learned import observe
 from condvae.models.build import LATENTS
 from condvae.noise import RowNoise, seed_of
@@ -25,21 +29,50 @@ DROP = 0.1  # share of the rows from which a field with blanks is hidden in trai
 PARTIAL = "picture"  # the field of what is seen
 
 
-def split(collection: Collection, settings: Settings) -> tuple[Part, Part | None]:
-    """(rows to learn from, rows held out for the validation bound) of the training part, stratified by the first field.
+@dataclass(frozen=True)
+class Rows:
+    """The training part's rows: those to learn from, those held out for the validation bound, and of the first the
+    numbers within the training part [N], and of those whose labels were kept, where few were drawn [M]."""
+
+    kept: Part
+    held: Part | None
+    index: np.ndarray
+    drawn: np.ndarray | None = None
+
+
+def split(collection: Collection, settings: Settings) -> Rows:
+    """Rows to learn from and rows held out, stratified by the first field, or by the label that is inferred.
+
+    Of a label that is inferred and blank in places, labelled rows are few, and all are learned from: unlabelled ones
+    are held out. Where a number of labels is to be drawn, that happens among the rows to learn from.
 
     Rows of tables are ordered by a seed of their own: seed 0 would order them as `numpy.random.default_rng(0)` does,
     by which a user may have drawn the very columns.
     """
-    part, seed = collection.train, 0 if collection.outputs is None else TABLE_SEED
+    part, seed = with_label(collection.train, settings), 0 if collection.outputs is None else TABLE_SEED
+    infer = named_label(part, settings)
     count = round(settings.hold_out * len(part)) if settings.hold_out < 1 else int(settings.hold_out)
-    if count == 0:
-        return part, None
     if count >= len(part):
         raise Refused(f"hold_out must leave rows to learn from; got {count} of {len(part)} rows")
-    first = next(iter(part.labels.values()), None)
-    kept, held = hold_out(len(part), first, count, seed)
-    return part.take(kept), part.take(held)
+    by = next(iter(part.labels.values()), None) if infer is None else part.labels[infer]
+    rows, held = np.arange(len(part)), None
+    blanks = np.asarray([] if infer is None else [one is None for one in part.labels[infer]], bool)
+    if count and blanks.any() and not blanks.all():
+        count = min(count, int(blanks.sum()) - 1)
+        left, out = hold_out(int(blanks.sum()), None, count, seed) if count > 0 else (None, None)
+        if left is not None and out is not None:
+            free = np.flatnonzero(blanks)
+            held = free[out.numpy()]
+    elif count:
+        held = hold_out(len(part), by, count, seed)[1].numpy()
+    if held is not None:
+        rows = np.setdiff1d(rows, held)
+    kept = part if held is None else part.take(torch.from_numpy(rows))
+    other = None if held is None else part.take(torch.from_numpy(held))
+    if infer is None or settings.labels is None:
+        return Rows(kept, other, rows)
+    kept, drawn = keep_few(kept, infer, settings.labels, settings.seed)
+    return Rows(kept, other, rows, rows[drawn])
 
 
 def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tuple[Settings, str]:
@@ -58,10 +91,9 @@ def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tu
         raise Refused(
             f"binarise={settings.binarise!r} needs a likelihood of binary pixels, got {likelihood!r}; use 'grey'"
         )
-    if settings.warp and settings.binarise == "static":
-        raise Refused("warp changes grey pixels, and binarise='static' fixes them once; use 'dynamic', or warp=0")
     prior = "learned" if settings.holes != "none" else settings.prior  # what is seen tells much of what is hidden
     found = {"likelihood": likelihood, "batch": min(batch, len(part)), "z": z, "prior": prior}
+    found["infer"] = inferring(settings, part)
     return settings.model_copy(update=found), why
 
 
@@ -69,8 +101,6 @@ def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
     """The settings of a table's rows: dense networks, and few latents for few columns."""
     if settings.holes != "none":
         raise Refused(f"holes are for pictures; got holes={settings.holes!r} for a table: leave cells blank instead")
-    if settings.warp:
-        raise Refused(f"warp is for pictures; got warp={settings.warp:g} for a table: leave it at 0")
     batch = settings.batch or min(128, max(16, 2 ** round(math.log2(max(1, len(part) / 100)))))
     z = settings.z or min(LATENTS, max(2, 2 * part.x.shape[-1]))
     hidden = settings.hidden if "hidden" in settings.model_fields_set else (128, 128)
@@ -81,14 +111,40 @@ def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
         "hidden": hidden,
         "batch": min(batch, len(part)),
         "z": z,
+        "infer": inferring(settings, part),
     }
+    if settings.consistency or settings.mixup:
+        raise Refused("consistency and mixup change pictures; of a table's rows leave them at 0")
     return settings.model_copy(update=found), "each column of a table has a likelihood of its own"
 
 
-def learn_schema(part: Part, settings: Settings, shape: tuple[int, ...]) -> Schema:
-    """What may be asked of a model of this part: its labels, numbers and, with holes, a partial picture."""
+def inferring(settings: Settings, part: Part) -> str | None:
+    """The name of the inferred label; Refused where the settings do not go with one."""
+    infer = named_label(part, settings)
+    if infer is None:
+        return None
+    for name, plain in (("holes", "none"), ("samples", 1), ("importance", False), ("free_bits", 0.0)):
+        if getattr(settings, name) != plain:
+            raise Refused(f"{name} must be {plain!r} where a label is inferred; got {getattr(settings, name)!r}")
+    if settings.mixup and not settings.consistency:
+        raise Refused("mixup mixes the readings that consistency makes sure of; give consistency, too, 1 for example")
+    return infer
+
+
+def learn_schema(
+    part: Part, settings: Settings, shape: tuple[int, ...], more: Mapping[str, Sequence[str]] | None = None
+) -> Schema:
+    """What may be asked of a model of this part: its labels, numbers and, with holes, a partial picture.
+
+    more: field -> values that are known to exist, though no row of this part may have them.
+    """
     optional = bool(settings.drop)
-    fields: list[Any] = [Label.learn(name, labels, optional) for name, labels in part.labels.items()]
+    fields: list[Any] = [
+        inferred_label(name, labels, (more or {}).get(name, ()), settings)
+        if name == settings.infer
+        else Label.learn(name, labels, optional)
+        for name, labels in part.labels.items()
+    ]
     fields += [Number.learn(name, values, optional) for name, values in part.numbers.items()]
     if settings.holes != "none":
         if PARTIAL in (field.name for field in fields):
@@ -118,6 +174,8 @@ def uneven(part: Part, schema: Schema, settings: Settings) -> tuple[Tensor | Non
     """(the class of each row by the most uneven label, or None where batches are as the data are; what to say)."""
     worst: tuple[float, Label, np.ndarray] | None = None
     for field in schema.labels:
+        if field.name == settings.infer:
+            continue
         column = field.index(part.labels[field.name])
         counts = np.bincount(column[column >= 0], minlength=len(field.values))
         ratio = counts.max() / max(1, counts.min())
@@ -162,12 +220,29 @@ def make_batches(part: Part, schema: Schema, settings: Settings, training: Train
     memory = part.x.memory
     rank, world = training.fabric.global_rank, training.fabric.world_size
     assert settings.batch is not None
+    plan = Batches(lambda index: part.x[index].to(training.device), c, settings.batch, settings.seed, rank, world)
+    plan = mixing(plan, schema, settings)
     if memory is None:
-        return Batches(lambda index: part.x[index].to(training.device), c, settings.batch, settings.seed, rank, world)
+        return plan
     x = memory
     if settings.binarise == "static":
         x = (
             observe(as_float(memory), "static", RowNoise(seed_of(settings.seed, 3), np.arange(len(part)))) * 255
         ).byte()
     x = x.to(training.device)
-    return Batches(lambda index: x[index], c, settings.batch, settings.seed, rank, world)
+    return replace(plan, x=lambda index: x[index])
+
+
+def mixing(plan: Batches, schema: Schema, settings: Settings) -> Batches:
+    """The plan with a share of each batch labelled, where a label is inferred and only some rows have it."""
+    if settings.infer is None:
+        return plan
+    known = (plan.c.vector[:, schema.span(settings.infer)].sum(1) > 0).cpu()
+    share = share_of(known, settings)
+    if share is None or plan.size < 2:
+        return plan
+    return replace(
+        plan,
+        weight=mixed_weights(known, plan.size, share).to(plan.c.vector.device),
+        order=partial_of(mixed_order, known, plan.size, share, seed=plan.seed),
+    )

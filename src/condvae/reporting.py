@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL.Image import Image
 
 from condvae import pictures, plots, plots_numbers
@@ -109,7 +110,7 @@ def unseen_part(run: Run, collection: Collection) -> tuple[Part, str]:
     """Images that the model was not trained on, and which they are: the test part, else what was held out."""
     if collection.test is not None:
         return collection.test, "the test images"
-    _, held = split(collection, run.settings)
+    held = split(collection, run.settings).held
     if held is not None:
         return held, "the images held out of training, as there are no test images"
     return collection.train, "the training images, as there are no others: these numbers flatter"
@@ -132,8 +133,10 @@ def with_test(run: Run, collection: Collection) -> Collection:
     """
     if collection.test is not None:
         return collection
-    kept, held = split(collection, run.settings)
-    return collection if held is None else replace(collection, train=kept, test=held, held_out=True)
+    rows = split(collection, run.settings)
+    if rows.held is None:
+        return collection
+    return replace(collection, train=collection.train.take(torch.from_numpy(rows.index)), test=rows.held, held_out=True)
 
 
 def judge_at_hand(run: Run, collection: Collection, say: Say | None = None) -> Panel:

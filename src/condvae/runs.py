@@ -105,6 +105,7 @@ class Run:
             self.flow,
             s.holes,
             self.outputs,
+            s.infer,
         )
 
     def generate(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from condvae.learned import (
     Progress,
     chunks,
     columns_of,
+    drawn,
     named,
     observe,
     open_fields,
@@ -113,7 +114,8 @@ def classify(
     """Which value of a label field the pictures x have, by Bayes' rule: p(x | label) times the label's share.
 
     p(x | label) is importance-weighted with k samples, whose noise the labels share, so that it cancels where they
-    are compared. field: needed where the model has several; given: what is known of the other fields.
+    are compared. A label that the model was trained to infer is read by its classifier instead, q(label | x). field:
+    needed where the model has several; given: what is known of the other fields.
 
     Refused where the model has no field to read, or for arguments that cannot be used.
     """
@@ -175,8 +177,13 @@ def posterior(
     progress: Progress | None = None,
     rows: np.ndarray | None = None,
 ) -> Classified:
-    """p(label | x) of these rows under columns whose target is overwritten by each value in turn."""
+    """p(label | x) of these rows under columns whose target is overwritten by each value in turn.
+
+    A label that the model itself infers is read by its classifier, q(label | x), whatever k and seed.
+    """
     rows = np.arange(len(images)) if rows is None else rows
+    if learned.infers == target.name:
+        return inferred(learned, images, columns, target, progress, rows)
     total = len(rows) * len(target.values)
     joint = np.empty((len(rows), len(target.values)))
     for place, share in enumerate(target.shares):
@@ -185,6 +192,25 @@ def posterior(
         found = marginal(learned, model, images, asked, k, seed, told, rows)
         joint[:, place] = found.log_prob + math.log(max(share, 1e-300))
     probabilities = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
+    return Classified(np.asarray(target.values)[probabilities.argmax(1)], probabilities, target.values)
+
+
+def inferred(
+    learned: Learned, images: Images, columns: Columns, target: Label, progress: Progress | None, rows: np.ndarray
+) -> Classified:
+    """What the model's own classifier reads of these rows; fields that are unknown and have no blank are drawn."""
+    model = cast(Any, learned.model)
+    probabilities = np.empty((len(rows), len(target.values)))
+    told = drawn(learned.schema, {**columns, target.name: np.zeros(len(images), np.int64)}, np.arange(len(images)), 0)
+    with evaluating(model):
+        for places, kept in chunks(len(rows)):
+            chunk = rows[places]
+            x = observe(take(learned, images, chunk), learned.binarise, RowNoise(0, chunk, learned.device))
+            read = model.read(x, learned.condition(told, chunk)).probs
+            probabilities[kept] = read[: kept.stop - kept.start].double().cpu().numpy()
+            if progress is not None:
+                progress(kept.stop, len(rows))
+    probabilities /= probabilities.sum(1, keepdims=True)
     return Classified(np.asarray(target.values)[probabilities.argmax(1)], probabilities, target.values)
 
 

@@ -61,6 +61,29 @@ class Settings(BaseModel):
     field that has blanks in the data, else 0."""
     balance: Balance = "auto"
     """Batches in which all values of the most uneven label are equally frequent: "auto" = from about 5 to 1 on."""
+    infer: str | None = None
+    """Label that the model itself infers where it is blank, and sums out in training (M2); "auto" = the label with the
+    most blanks. Without it a blank label is an input like another."""
+    labels: int | None = Field(None, ge=0)
+    """Labels that are kept, equally many of each class, drawn by the seed; the rest is left blank. For trials of few
+    labels (with infer)."""
+    classes: int | None = Field(None, ge=2)
+    """Classes of the inferred label, where the data name fewer of them: the others are clusters (with infer)."""
+    class_prior: Literal["shares", "uniform", "learned"] = "shares"
+    """Prior of the inferred label: the known labels' shares, equal ones, or learned with the rest (with infer)."""
+    labelled_share: float = Field(0.25, gt=0, lt=1)
+    """Share of each batch's rows whose inferred label is known; what that favours is weighed back (with infer)."""
+    classifier: Literal["auto", "dense", "residual"] = "auto"
+    """Classifier of the inferred label: dense layers, or residual convolutions; by default as the network is."""
+    classify: float = Field(10.0, ge=0)
+    """Weight of the classifier's cross entropy on known labels, in nats a row (with infer)."""
+    consistency: float = Field(0.0, ge=0)
+    """Weight of the cross entropy between sure readings of pictures and those of their turned, scaled, shifted and cut
+    twins (with infer)."""
+    mixup: float = Field(0.0, ge=0)
+    """Weight of the cross entropy of pictures mixed in pairs (with infer and consistency)."""
+    auxiliary: int = Field(0, ge=0)
+    """Units of an auxiliary latent that classifier and encoder read beside the picture; 0 = none (with infer)."""
     blind: float = Field(0.15, ge=0, le=1)
     """Share of the training over which an autoregressive layer learns to see, so that the latents learn first."""
 
@@ -86,9 +109,6 @@ class Settings(BaseModel):
     """Monte-Carlo samples of the latents a row and step."""
     importance: bool = False
     """Train on the importance-weighted bound of the samples in place of the ELBO, after the warm-up."""
-    warp: float = Field(0.0, ge=0, le=1)
-    """Share of the training in which pictures are turned, scaled and shifted a little, up to 6 degrees, 4 % and half a
-    pixel of 28; the rest sees them as they are."""
     clip: float = Field(0.0, ge=0)
     """Largest norm of the gradient, clipped after backward; 0 = no clipping."""
     density: Density = "auto"
@@ -130,6 +150,16 @@ class Overrides(TypedDict, total=False):
     holes: Holes
     drop: float | None
     balance: Balance
+    infer: str | None
+    labels: int | None
+    classes: int | None
+    class_prior: Literal["shares", "uniform", "learned"]
+    labelled_share: float
+    classifier: Literal["auto", "dense", "residual"]
+    classify: float
+    consistency: float
+    mixup: float
+    auxiliary: int
     blind: float
     epochs: int
     batch: int | None
@@ -142,7 +172,6 @@ class Overrides(TypedDict, total=False):
     free_bits: float
     samples: int
     importance: bool
-    warp: float
     clip: float
     density: Density
     density_components: int

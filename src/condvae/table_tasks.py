@@ -176,13 +176,14 @@ def filled(
 ) -> tuple[Tensor, Tensor]:
     """(n drawn rows of each [B, n, W], effective number of the k draws [B]) given the entries that are seen."""
     noise, half = RowNoise(seed, rows, x.device), max(1, k // 2)
-    latent = model(c, x, draw=Draw(noise, k=half)).latents[0]
+    trace = model(c, x, draw=Draw(noise, k=half))
+    latent = trace.codes[0]
     prior = latent.p if half > 1 else latent.p.expand((1, *latent.p.batch_shape))
     posterior = latent.q if half > 1 else latent.q.expand((1, *latent.q.batch_shape))
     halves = [latent.z.reshape(half, len(rows), -1), sample(prior, Draw(noise, k=half), FREE)]
     log_p, log_q = (torch.cat([one.log_prob(z) for z in halves]) for one in (prior, posterior))
     z = torch.cat(halves)
-    known = cast(Any, model(c, z=(z,), draw=Draw(noise))).x.log_prob(x, seen).reshape(len(z), -1)
+    known = cast(Any, model(c, z=trace.coded(z), draw=Draw(noise))).x.log_prob(x, seen).reshape(len(z), -1)
     weights = (known + log_p - torch.logaddexp(log_p, log_q)).double()
     edges = weights.softmax(0).cumsum(0)
     uniform = noise.uniform([len(rows), n], PICK).to(edges).T.contiguous()  # [n, B]
@@ -190,7 +191,7 @@ def filled(
     chosen = torch.take_along_dim(z, picked[:, :, None], 0)
     names = np.stack([np.tile(rows, n), np.repeat(np.arange(n), len(rows))], 1)
     draw = Draw(RowNoise(seed, names, x.device))
-    made = cast(Any, model(c, z=(chosen,), draw=draw)).x.picture(draw)
+    made = cast(Any, model(c, z=trace.coded(chosen), draw=draw)).x.picture(draw)
     return made.reshape(n, len(rows), -1).transpose(0, 1), effective_samples(weights)
 
 

@@ -160,7 +160,7 @@ def embed(learned: Learned, x: Any, given: Asked | None = None, seed: int | None
     with evaluating(learned.model):
         for rows, kept in chunks(len(images)):
             trace, _ = inferred(learned, images, columns, rows, seed)
-            z = torch.cat([z.flatten(1) for z in trace.z], 1)
+            z = torch.cat([code.z.flatten(1) for code in trace.codes], 1)
             parts.append(z[: kept.stop - kept.start].float().cpu().numpy())
     return np.concatenate(parts)
 
@@ -184,7 +184,7 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
     with evaluating(learned.model):
         for rows, kept in chunks(len(images)):
             trace, _ = inferred(learned, images, columns, rows, seed)
-            draw = Draw(Given([noise_of(latent, latent.p) for latent in trace.latents]))
+            draw = Draw(Given([noise_of(latent, latent.p) for latent in trace.codes]))
             for place in range(count):
                 target = dict(columns)
                 for name in to:
@@ -205,12 +205,12 @@ def restyled(learned: Learned, c: Condition, draw: Draw, changed: np.ndarray) ->
     """
     trace = learned.model(c, draw=draw)
     fitted = learned.fitted
-    if not hasattr(fitted, "typical") or len(trace.latents) != 1 or not changed.any():
+    if not hasattr(fitted, "typical") or len(trace.codes) != 1 or not changed.any():
         return trace
-    z = trace.z[0]
+    z = trace.codes[0].z
     typical = cast(Any, fitted).typical(z, c)
     moved = torch.where(torch.from_numpy(changed).to(z.device)[:, None], typical, z)
-    return learned.model(c, z=(moved,), draw=draw)
+    return learned.model(c, z=trace.coded(moved), draw=draw)
 
 
 def interpolate(
@@ -235,7 +235,7 @@ def interpolate(
     with evaluating(learned.model):
         for rows, kept in chunks(count):
             a, b = (inferred(learned, images, columns, rows, None)[0] for images, columns in ends)
-            noise_a, noise_b = ([noise_of(latent, latent.p) for latent in trace.latents] for trace in (a, b))
+            noise_a, noise_b = ([noise_of(latent, latent.p) for latent in trace.codes] for trace in (a, b))
             c_a, c_b = (learned.condition(columns, rows) for _, columns in ends)
             for step, t in enumerate(np.linspace(0, 1, steps)):
                 c = Condition(torch.lerp(c_a.vector, c_b.vector, float(t)), c_a.picture)
@@ -272,14 +272,15 @@ def manifold(
     steps = torch.special.ndtri(torch.linspace(tail, 1 - tail, size, dtype=torch.float64)).float()
     with evaluating(model):
         still = Draw(RowNoise(0, np.zeros(1, int), learned.device), 0.0)
-        latents = model(learned.condition(columns, np.zeros(1, int)), draw=still).latents
-        across = axes(latents[0].p, units)
+        trace = model(learned.condition(columns, np.zeros(1, int)), draw=still)
+        centre = trace.codes[0].p
+        across = axes(centre, units)
         down = steps[:, None, None] * across[0] if len(across) > 1 else torch.zeros(1, 1, 1)
-        plane = (latents[0].p.mean.cpu() + down + steps[None, :, None] * across[-1]).flatten(0, 1)
+        plane = (centre.mean.cpu() + down + steps[None, :, None] * across[-1]).flatten(0, 1)
         out = np.empty((len(plane), *learned.shape), np.float32)
         for rows, kept in chunks(len(plane)):
             draw = Draw(RowNoise(0, np.zeros(len(rows), int), learned.device), 0.0)
-            z = (plane[torch.from_numpy(rows)].to(learned.device), *[None] * (len(latents) - 1))
+            z = trace.coded(plane[torch.from_numpy(rows)].to(learned.device))
             store(out, kept, model(learned.condition(columns, np.zeros(len(rows), int)), z=z, draw=draw), draw)
     return out.reshape(-1, size, *learned.shape)
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from condvae.noise import Noise, Stream
+
+Role = Literal["code", "label", "auxiliary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,16 @@ class Condition:
         """
         return self if k == 1 else Condition(self.vector.repeat(k, 1), self.picture)
 
+    def filled(self, span: slice, values: Tensor) -> Condition:
+        """With these values [N, D] in some columns of the vector."""
+        vector = self.vector.clone()
+        vector[:, span] = values.to(vector)
+        return Condition(vector, self.picture)
+
+    def beside(self, more: Tensor | None) -> Condition:
+        """With more columns [N, D] after the vector's own; None adds nothing."""
+        return self if more is None else Condition(torch.cat([self.vector, more.to(self.vector)], 1), self.picture)
+
     def to(self, device: torch.device | str) -> Condition:
         return Condition(self.vector.to(device), None if self.picture is None else self.picture.to(device))
 
@@ -78,11 +91,16 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Latent:
-    """One settled latent: prior p, posterior q (None where x was not given), value z [B, ...] or [K, B, ...]."""
+    """One settled latent: prior p, posterior q (None where x was not given), value z [B, ...] or [K, B, ...].
+
+    role: "code" for what a picture is made from; "label" for an inferred label, a one-hot vector, which the condition
+    goes before; "auxiliary" for one that only sharpens the posterior, and is settled where x is given alone.
+    """
 
     p: Distribution
     q: Distribution | None
     z: Tensor
+    role: Role = "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +119,16 @@ class Trace:
     @property
     def z(self) -> tuple[Tensor, ...]:
         return tuple(latent.z for latent in self.latents)
+
+    @property
+    def codes(self) -> tuple[Latent, ...]:
+        """The latents that a picture is made from, beside the condition."""
+        return tuple(latent for latent in self.latents if latent.role == "code")
+
+    def coded(self, *codes: Tensor) -> tuple[Tensor | None, ...]:
+        """z with these codes, the first ones, and what is left to be drawn: what a pass is given."""
+        rest = iter(codes)
+        return tuple(next(rest, None) if latent.role == "code" else None for latent in self.latents)
 
 
 class Drawable(Distribution, ABC):

@@ -24,7 +24,6 @@ from condvae.models.base import Model, Terms
 from condvae.noise import Noise, Stream, seed_of
 from condvae.settings import Settings
 from condvae.trace import Batch, Condition, Draw
-from condvae.warps import SLIGHT
 
 DROP_LEVEL = -2  # the level of noise that hides fields
 EARLY = 0.04  # share of the training over which a cosine schedule first rises
@@ -58,7 +57,7 @@ class Batches:
 
     x: gives the rows of an index [B] as a tensor [B, C, H, W], uint8 or float32; c: all rows' condition [N, D]; of each
     batch, process `rank` of `world` takes its share. groups: a class a row [N], -1 = unknown; where given, batches are
-    balanced over the classes.
+    balanced over the classes. order: (epoch -> row numbers [N]) where the epochs have one of their own.
     """
 
     x: Callable[[Tensor], Tensor]
@@ -69,6 +68,7 @@ class Batches:
     world: int = 1
     weight: Tensor | None = None
     groups: Tensor | None = None
+    order: Callable[[int], Tensor] | None = None
 
     @property
     def rows(self) -> int:
@@ -79,14 +79,18 @@ class Batches:
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in its own order, without the first `skip`; a short last batch is kept."""
-        generator = torch.Generator().manual_seed(seed_of(self.seed, epoch, 17))
-        if self.groups is None:
-            order = torch.randperm(self.rows, generator=generator)
-        else:
-            order = balanced_order(self.groups, epoch, self.seed)
+        order = self.ordered(epoch)
         for start in range(skip * self.size, self.rows, self.size):
             index = order[start : start + self.size][self.rank :: self.world]
             yield Batch(self.x(index), self.c[index], None if self.weight is None else self.weight[index])
+
+    def ordered(self, epoch: int) -> Tensor:
+        """The row numbers of an epoch, [N]."""
+        if self.order is not None:
+            return self.order(epoch)
+        if self.groups is not None:
+            return balanced_order(self.groups, epoch, self.seed)
+        return torch.randperm(self.rows, generator=torch.Generator().manual_seed(seed_of(self.seed, epoch, 17)))
 
 
 def as_float(x: Tensor) -> Tensor:
@@ -139,19 +143,16 @@ def with_holes(c: Condition, x: Tensor, holes: str, noise: Noise) -> Condition:
 class Learner(nn.Module):
     """What Fabric, DDP and compilation wrap: its forward is the model's loss on one batch of stored pixels."""
 
-    def __init__(self, model: Model, binarise: str, hiding: Hiding | None = None, warp: float = 0.0) -> None:
+    def __init__(self, model: Model, binarise: str, hiding: Hiding | None = None) -> None:
         super().__init__()
         self.model = model
         self.binarise = binarise
-        self.warp = warp
         self.hiding = hiding or Hiding()
 
     def forward(self, work: Work) -> tuple[Tensor, Terms, Terms]:
         """(sum of the terms, terms, notes) of a batch as it is stored."""
         batch, stream = work.batch, work.stream
         x = as_float(batch.x)
-        if work.progress < self.warp:
-            x = SLIGHT(x, stream)
         if self.binarise == "dynamic":
             x = (stream.uniform(x.shape, -1) < x).float()
         c = self.hiding(batch.c, x, stream)
@@ -171,7 +172,7 @@ class Training:
             self.fabric = Fabric(accelerator=accelerator, devices=settings.devices, precision=precision)  # type: ignore[arg-type]
         self.model = model
         self.device = self.fabric.device
-        learner = Learner(model.to(self.device), settings.binarise, hiding, settings.warp)
+        learner = Learner(model.to(self.device), settings.binarise, hiding)
         self.optimiser = make_optimiser(learner, settings, fused=self.device.type in ("cpu", "cuda"))
         self.learner, self.wrapped = self.fabric.setup(learner, self.optimiser)
         self.averaged: Model | None = None

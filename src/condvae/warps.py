@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from condvae.noise import Noise
 
-__all__ = ["SLIGHT", "Warp", "resample"]
+__all__ = ["Warp", "resample"]
 
 WARP_LEVEL = -3  # the level of noise that warps pictures in training
 
@@ -43,6 +42,3 @@ class Warp:
         across, down = self.shift * within[4], self.shift * within[5]
         rows = [cos * wide, (shear - sin) * high, across, sin * wide, cos * high, down]
         return resample(x, torch.stack(rows, 1).view(-1, 2, 3)).clamp(0, 1)
-
-
-SLIGHT = Warp(turn=math.radians(6), scale=0.04, shear=0.0, shift=1 / 28)  # half a pixel of 28

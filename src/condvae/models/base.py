@@ -28,6 +28,19 @@ class Objective:
     importance: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is asked of a classifier within a model, beside the bound; weights in nats a row.
+
+    classify: of the cross entropy of known labels; consistency: of that of strongly changed pictures with what is
+    surely read in them as they are; mixup: of that of mixed pictures with their mixed readings.
+    """
+
+    classify: float = 1.0
+    consistency: float = 0.0
+    mixup: float = 0.0
+
+
 class Model(nn.Module, ABC):
     """A conditional model p(x | c) with latents.
 

@@ -8,11 +8,14 @@ import torch
 from torch import nn
 
 from condvae.autoregressive import FEATURES, AutoregressiveHead
-from condvae.conditions import Schema
+from condvae.choice import ChoiceHead, ClassPrior
+from condvae.classifiers import ConvClassifier
+from condvae.conditions import Label, Schema
 from condvae.convs import ConvDecoder, ConvEncoder
 from condvae.errors import Refused
 from condvae.heads import GaussianHead, pixel_head
-from condvae.models.base import Objective
+from condvae.models.base import Objective, Reading
+from condvae.models.m2 import M2, Auxiliary
 from condvae.models.vae import VAE
 from condvae.nets import DenseDecoder, DenseEncoder, Shape
 from condvae.priors import ConditionalMixture, ConditionalNormal, SeenPrior, StandardNormal
@@ -22,18 +25,53 @@ from condvae.settings import Settings
 LATENTS = 32  # where the settings have no say
 
 
-def build(settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None) -> VAE:
+def build(settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None) -> VAE | M2:
     """The model of these settings for pictures of `shape` [C, H, W]; its weights drawn from the seed alone.
 
     outputs: the fields of generated table rows, which then take the place of pixels; shape is [1, 1, W].
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = assemble(settings, schema, shape, outputs)
+        vae = assemble(settings, schema, shape, outputs)
+        model = vae if settings.infer is None else inferring(vae, settings, schema, shape)
     model.objective = Objective(
         settings.beta, settings.warm_up, settings.free_bits, settings.samples, settings.importance
     )
     return model.eval()
+
+
+def inferring(vae: VAE, s: Settings, schema: Schema, shape: Shape) -> M2:
+    """M2 around the networks of a VAE: the label that the settings name is inferred where it is blank."""
+    field = schema.field(str(s.infer))
+    assert isinstance(field, Label) and not field.optional
+    z, wide, classes = s.z or LATENTS, schema.width, len(field.values)
+    shares = torch.tensor(field.shares, dtype=torch.float64)
+    prior = ClassPrior(shares, s.class_prior == "learned")
+    dense = s.classifier == "dense" or (s.classifier == "auto" and s.network == "mlp")
+    classifier: nn.Module
+    if dense:
+        head = ChoiceHead(s.hidden[-1], classes)
+        classifier = DenseEncoder(shape, wide + s.auxiliary, s.hidden, head, s.activation)
+    else:
+        classifier = ConvClassifier(
+            shape, wide + s.auxiliary, classes, s.width, max(1, s.blocks), s.activation, s.normalise
+        )
+    auxiliary = None
+    if s.auxiliary:
+        auxiliary = Auxiliary(
+            encoder_of(s, shape, wide, s.auxiliary, False), encoder_of(s, shape, wide + z, s.auxiliary, False)
+        )
+    reading = Reading(s.classify, s.consistency, s.mixup)
+    return M2(vae, classifier, prior, schema.span(field.name), auxiliary, reading)
+
+
+def encoder_of(s: Settings, shape: Shape, condition: int, latents: int, partial: bool) -> nn.Module:
+    """An encoder of pictures and a condition so wide, to a Normal over so many latents."""
+    if s.network == "mlp":
+        head = GaussianHead(s.hidden[-1], latents)
+        return DenseEncoder(shape, condition, s.hidden, head, s.activation, partial)
+    head = GaussianHead(s.features, latents)
+    return ConvEncoder(shape, condition, s.width, s.features, head, s.activation, s.normalise, partial)
 
 
 def assemble(settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None) -> VAE:
@@ -52,16 +90,12 @@ def assemble(settings: Settings, schema: Schema, shape: Shape, outputs: Schema |
         seen = (FEATURES, *shape[1:])
     else:
         pixels, seen = pixel_head(s.likelihood, shape[0], s.sigma), shape
-    encoder: nn.Module
+    encoder = encoder_of(s, shape, condition + s.auxiliary * (s.infer is not None), z, partial)
     decoder: nn.Module
     if s.network == "mlp":
-        latent = GaussianHead(s.hidden[-1], z)
-        encoder = DenseEncoder(shape, condition, s.hidden, latent, s.activation, partial)
         width = partial * (shape[0] + 1) * shape[1] * shape[2]
         decoder = DenseDecoder(z, condition, s.hidden[::-1], seen, pixels, s.activation, width)
     else:
-        latent = GaussianHead(s.features, z)
-        encoder = ConvEncoder(shape, condition, s.width, s.features, latent, s.activation, s.normalise, partial)
         channels = partial * (shape[0] + 1)
         decoder = ConvDecoder(
             z, condition, s.width, s.blocks, s.features, shape, pixels, s.activation, s.normalise, seen[0], channels
@@ -73,17 +107,13 @@ def prior_of(s: Settings, condition: int, partial: Shape | None = None) -> nn.Mo
     """The prior head that the settings name; where a partial picture of shape [C, H, W] is given, one that reads it."""
     z = s.z or LATENTS
     if partial is not None:
-        told = (partial[0] + 1, *partial[1:])
-        if s.network == "mlp":
-            return SeenPrior(DenseEncoder(told, condition, s.hidden, GaussianHead(s.hidden[-1], z), s.activation))
-        head = GaussianHead(s.features, z)
-        return SeenPrior(ConvEncoder(told, condition, s.width, s.features, head, s.activation, s.normalise))
+        return SeenPrior(encoder_of(s, (partial[0] + 1, *partial[1:]), condition, z, False))
     if s.prior == "mixture":
         return ConditionalMixture(condition, z, s.components)
     return ConditionalNormal(condition, z) if s.prior == "learned" and condition else StandardNormal(z)
 
 
-def centre(model: VAE, mean: float, likelihood: str) -> None:
+def centre(model: VAE | M2, mean: float, likelihood: str) -> None:
     """Let a convolutional decoder begin at the mean pixel of the data, in [0, 1]: it need not find the ground first."""
     decoder = model.decoder
     if isinstance(decoder, ConvDecoder) and likelihood in ("bernoulli", "gaussian", "logistic"):

@@ -1,0 +1,63 @@
+"""A choice among K classes as a distribution of the house: what a classifier returns, and the prior of labels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import OneHotCategorical
+
+from condvae.trace import Draw, Drawable
+
+LABEL_LEVEL = 900  # the level of noise that draws an inferred label
+
+
+class Choice(OneHotCategorical, Drawable):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """One of K classes, as one-hot vectors [..., K]; unnormalised log-probabilities [..., K]."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits=logits.float(), validate_args=False)
+
+    def expand(self, batch_shape, _instance=None) -> Choice:
+        return Choice(self.logits.expand((*batch_shape, self.logits.shape[-1])))
+
+    def from_noise(self, draw: Draw, level: int) -> Tensor:
+        """A one-hot draw by the inverse of the distribution function; temperature 0 gives the likeliest class."""
+        if draw.heat(0) == 0:
+            place = self.logits.argmax(-1)
+        else:
+            uniform = draw.noise.uniform((*self.logits.shape[:-1], 1), LABEL_LEVEL).to(self.logits)
+            place = (self.probs.cumsum(-1)[..., :-1] <= uniform).sum(-1)
+        return F.one_hot(place, self.logits.shape[-1]).to(self.logits)
+
+
+class ChoiceHead(nn.Module):
+    """Features [B, F] -> Choice among `classes`."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, classes)
+
+    def forward(self, features: Tensor) -> Choice:
+        return Choice(self.linear(features))
+
+
+class ClassPrior(nn.Module):
+    """p(label): the shares [K] that it is given, or starts from where it is learned."""
+
+    def __init__(self, shares: Tensor, learned: bool = False) -> None:
+        super().__init__()
+        start = torch.log(shares.float().clamp_min(1e-6))
+        self.logits: Tensor
+        if learned:
+            self.logits = nn.Parameter(start)
+        else:
+            self.register_buffer("logits", start)
+
+    def forward(self, rows: int) -> Choice:
+        return Choice(self.logits.expand(rows, -1))
+
+    @property
+    def shares(self) -> Tensor:
+        """The probability of each class, [K]."""
+        return self.logits.detach().softmax(-1)

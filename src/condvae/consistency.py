@@ -1,0 +1,89 @@
+"""Consistency of a classifier under changes that keep what a picture shows: learning from pictures without labels.
+
+Sources: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence", 2020 (a
+picture's confident reading is the target of its strongly changed twin); Berthelot et al., "ReMixMatch", 2020
+(readings are aligned with how frequent the classes are); Zhang et al., "mixup: Beyond Empirical Risk Minimization",
+2018.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from condvae.noise import Noise
+from condvae.warps import Warp
+
+__all__ = ["STRONG", "Alignment", "begun", "cut", "mixed", "strongly", "targets"]
+
+STRONG = Warp(turn=math.radians(15), scale=0.15, shear=0.2, shift=0.14)  # two pixels of 28
+CUT = 0.35  # side of the square that is blanked, as a share of the picture's
+BEGIN = 0.08  # share of the training before readings become targets: the first ones are often wrong, and lock in
+SURE = 0.95  # least probability of a reading that becomes a target
+FOLLOW = 0.01  # how fast the running shares follow the batches
+VIEW_LEVEL, CUT_LEVEL, MIX_LEVEL = -4, -5, -6  # levels of noise
+
+
+def strongly(x: Tensor, noise: Noise) -> Tensor:
+    """Pictures [B, C, H, W] turned, scaled, sheared and shifted, and a square of each blanked."""
+    return cut(STRONG(x, noise, VIEW_LEVEL), noise)
+
+
+def cut(x: Tensor, noise: Noise) -> Tensor:
+    """Pictures [B, C, H, W] with a square of each at the value of its corner pixel, anywhere, in part outside, too.
+
+    Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
+    """
+    height, width = x.shape[2:]
+    centre = noise.uniform([len(x), 2], CUT_LEVEL).to(x)
+    inside = torch.ones(len(x), 1, 1, 1, dtype=torch.bool, device=x.device)
+    for axis, size in ((0, height), (1, width)):
+        places = (torch.arange(size, device=x.device) + 0.5) / size
+        near = (places[None] - centre[:, axis, None]).abs() < CUT / 2
+        inside = inside & near.view(len(x), 1, *((size, 1) if axis == 0 else (1, size)))
+    return torch.where(inside, x[:, :, :1, :1], x)
+
+
+def begun(progress: float) -> bool:
+    """Whether readings are targets by now."""
+    return progress >= BEGIN
+
+
+class Alignment(nn.Module):
+    """Running mean of the readings [K]; a reading is weighed by the prior over it, so that no class takes all."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.shares: Tensor
+        self.register_buffer("shares", torch.full((classes,), 1 / classes))
+
+    def forward(self, readings: Tensor, prior: Tensor) -> Tensor:
+        """Readings [B, K] made as frequent on average as the prior [K] says."""
+        ratio = readings * (prior / self.shares.clamp_min(1e-6))
+        return ratio / ratio.sum(1, keepdim=True)
+
+    @torch.no_grad()
+    def observe(self, readings: Tensor) -> None:
+        """Let the running mean follow a batch of readings [B, K]."""
+        self.shares.lerp_(readings.mean(0).to(self.shares), FOLLOW)
+
+
+def targets(aligned: Tensor) -> tuple[Tensor, Tensor]:
+    """(the class read [B, K] one-hot, 1 where the reading is sure enough to be a target [B])."""
+    best, place = aligned.max(1)
+    return F.one_hot(place, aligned.shape[1]).to(aligned), (best >= SURE).to(aligned)
+
+
+def mixed(x: Tensor, wanted: Tensor, noise: Noise, share: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Each picture mixed with another of the batch, and their targets [B, K] in the same proportion.
+
+    The first has a share uniform in [1/2, 1] (the Beta distribution of mixup with parameter 1, larger part first).
+    """
+    uniform = noise.uniform([len(x), 2], MIX_LEVEL).to(x)
+    other = uniform[:, 1].argsort()
+    part = (0.5 + 0.5 * uniform[:, 0]) if share is None else share
+    whole = part[:, None, None, None]
+    return whole * x + (1 - whole) * x[other], part[:, None] * wanted + (1 - part[:, None]) * wanted[other]

@@ -1,0 +1,269 @@
+"""M2: a label is a latent where it is not known, inferred by q(y | x) and summed out in training.
+
+Source: Kingma, Rezende, Mohamed, Welling, "Semi-supervised Learning with Deep Generative Models", 2014. An auxiliary
+latent is an option (Maaloe et al., "Auxiliary Deep Generative Models", 2016), as is consistency of the classifier under
+changes of the picture (see `consistency`).
+
+The label's columns of the condition hold a one-hot vector where it is known, zeros where it is not: no other flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+
+from condvae.choice import Choice, ClassPrior
+from condvae.consistency import Alignment, begun, mixed, strongly, targets
+from condvae.models.base import Model, Reading, Terms
+from condvae.models.vae import VAE
+from condvae.noise import Given, Noise
+from condvae.objectives import distortion, kl, warm_up
+from condvae.trace import Batch, Condition, Draw, Latent, Trace, settle
+
+AUXILIARY_LEVEL = 901  # the level of noise of the auxiliary latent
+
+
+class Auxiliary(nn.Module):
+    """q(a | x) and p(a | x, y, z): a latent that the classifier and the encoder read, so that they see more than one
+    Normal's worth of what x may mean."""
+
+    def __init__(self, posterior: nn.Module, prior: nn.Module) -> None:
+        super().__init__()
+        self.posterior = posterior
+        self.prior = prior
+
+
+class M2(Model):
+    """A VAE whose condition's columns `span` hold a label that is inferred where they are zero.
+
+    vae: the networks of z and x given the label; classifier(x, c) -> Choice, q(y | x); prior: p(y).
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        classifier: nn.Module,
+        class_prior: ClassPrior,
+        span: slice,
+        auxiliary: Auxiliary | None = None,
+        reading: Reading | None = None,
+    ) -> None:
+        super().__init__()
+        self.vae = vae
+        self.classifier = classifier
+        self.class_prior = class_prior
+        self.span = span
+        self.auxiliary = auxiliary
+        self.reading = reading or Reading()
+        self.alignment = Alignment(span.stop - span.start)
+
+    @property
+    def prior(self) -> nn.Module:
+        """p(z | c) of the networks within."""
+        return self.vae.prior
+
+    @property
+    def decoder(self) -> nn.Module:
+        return self.vae.decoder
+
+    def with_prior(self, prior: nn.Module) -> M2:
+        """The same networks under another prior head of z; no weight is copied."""
+        other = M2(self.vae.with_prior(prior), self.classifier, self.class_prior, self.span, self.auxiliary)
+        other.objective, other.reading, other.alignment = self.objective, self.reading, self.alignment
+        return other
+
+    def blank(self, c: Condition) -> Condition:
+        """The condition without the label."""
+        return c.filled(self.span, torch.zeros((), device=c.vector.device))
+
+    def aside(self, x: Tensor, blank: Condition, draw: Draw) -> tuple[Distribution | None, Tensor | None]:
+        """(q(a | x), its draw [B, A]); nothing where the model has no auxiliary latent."""
+        if self.auxiliary is None:
+            return None, None
+        q = self.auxiliary.posterior(x, blank)
+        return q, settle(q, None, None, draw, AUXILIARY_LEVEL).z
+
+    def read(self, x: Tensor, c: Condition, draw: Draw | None = None) -> Choice:
+        """q(y | x, the other fields of c), whatever c says of the label; of an auxiliary latent, its mean."""
+        blank = self.blank(c)
+        _, a = self.aside(x, blank, draw or Draw(temperature=0.0))
+        return self.classifier(x, blank.beside(a))
+
+    def forward(
+        self,
+        c: Condition,
+        x: Tensor | None = None,
+        z: Sequence[Tensor | None] | None = None,
+        draw: Draw | None = None,
+    ) -> Trace:
+        """Latents: the label, the code, and with x the auxiliary one where there is one.
+
+        The K samples of a row share its label: `tasks.log_prob` sums an unknown one out instead.
+        """
+        draw = draw or Draw()
+        single = Draw(draw.noise, draw.temperature)
+        given = c.vector[:, self.span]
+        known = given.sum(1, keepdim=True) > 0
+        side, a = self.aside(x, self.blank(c), single) if x is not None else (None, None)
+        prior = self.class_prior(c.rows)
+        q = self.classifier(x, self.blank(c).beside(a)) if x is not None else None
+        if bool(known.all()):
+            y = given
+        else:
+            guess = settle(prior, q, None if z is None else z[0], single, 0).z
+            guess = guess[0] if guess.dim() > 2 else guess  # K samples share their row's label
+            y = torch.where(known, given, guess.to(given))
+        # where the label is known nothing is inferred: q is p there, the KL nothing, the importance weight one
+        q = None if q is None else Choice(torch.where(known, prior.logits, q.logits))
+        told = c.filled(self.span, y)
+        posterior = None if x is None else self.vae.encoder(x, told.beside(a))
+        code = settle(self.vae.prior(told), posterior, None if z is None else z[1], draw, 0)
+        flat = code.z.flatten(0, -2)
+        pixels = self.vae.decoder(flat, told.repeat(flat.shape[0] // max(1, c.rows)))
+        label = Latent(prior, q, y, "label")
+        latents = [label if draw.k == 1 else spread(label, draw.k), code]
+        if x is not None and self.auxiliary is not None and side is not None and a is not None:
+            latents.append(self.sidelong(x, told, a, side, code.z, draw.k))
+        return Trace(tuple(latents), pixels, draw.k, c.hidden)
+
+    def sidelong(self, x: Tensor, told: Condition, a: Tensor, side: Distribution, z: Tensor, k: int) -> Latent:
+        """The auxiliary latent of a pass: q(a | x) against p(a | x, y, z) for each of the K samples of z."""
+        assert self.auxiliary is not None
+        prior: Any = self.auxiliary.prior
+        p = prior.conclude(prior.look(x, told).repeat(k, 1), told.repeat(k).beside(z.flatten(0, -2)))
+        if k > 1:
+            p, side, a = copies(p, k), side.expand((k, *side.batch_shape)), a.expand(k, *a.shape)
+        return Latent(p, side, a, "auxiliary")
+
+    def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
+        """Terms: reconstruction, rate and label, whose sum is the bound on -log p(x, y) of rows whose label is known
+        and on -log p(x) of others, summed over all labels; the classifier's; and its consistency."""
+        goal, rows = self.objective, len(batch.x)
+        weight = torch.ones(rows, device=batch.x.device) if batch.weight is None else batch.weight
+        given = batch.c.vector[:, self.span]
+        known = given.sum(1) > 0
+        blank = self.blank(batch.c)
+        aside = self.aside(batch.x, blank, draw)
+        q, more = self.readings(batch.x, blank.beside(aside[1]), given, known, progress, draw.noise)
+        index, labels, share = every_label(known, given, q)
+        told = batch.c[index].filled(self.span, labels)
+        pixels, divergence = self.under(batch.x, blank, index, told, aside, draw)
+        share = share * weight[index] / rows
+        error = distortion(Trace((), pixels, 1, told.hidden), batch.x[index])[0]
+        self.observed(pixels, batch.x[index], told, share.detach())
+        charged = (share * divergence).sum()
+        prior = self.class_prior(rows)
+        label = torch.where(known, -prior.log_prob(given), kl_divergence(q, prior))
+        terms = {"reconstruction": (share * error).sum(), "rate": charged, "label": (weight * label).mean()}
+        notes = {"elbo": -torch.stack([term.detach() for term in terms.values()]).sum(), "kl": charged.detach()}
+        beta = goal.beta * warm_up(progress, goal.warm_up)
+        if beta != 1:
+            terms["rate"] = charged * beta
+        return {**terms, **more}, notes
+
+    def under(
+        self,
+        x: Tensor,
+        blank: Condition,
+        index: Tensor,
+        told: Condition,
+        aside: tuple[Distribution | None, Tensor | None],
+        draw: Draw,
+    ) -> tuple[Any, Tensor]:
+        """(p(x | y, z), KL of z and of a [R]) of pictures `index` [R] under the labels that `told` holds.
+
+        What does not depend on the label is computed once a picture, and a picture's noise is the same under each
+        label, so that labels are compared without it.
+        """
+        encoder: Any = self.vae.encoder
+        a = None if aside[1] is None else aside[1][index]
+        posterior = encoder.conclude(encoder.look(x, blank)[index], told.beside(a))
+        noise = draw.noise.normal((len(x), *posterior.event_shape), 0).to(x)[index]
+        code = settle(self.vae.prior(told), posterior, None, Draw(Given([noise])), 0)
+        divergence = kl(code)
+        if self.auxiliary is not None and a is not None:
+            prior: Any = self.auxiliary.prior
+            p = prior.conclude(prior.look(x, blank)[index], told.beside(code.z))
+            divergence = divergence + kl(Latent(p, rows_of(aside[0], index), a))
+        return self.vae.decoder(code.z, told), divergence
+
+    def observed(self, pixels: Any, x: Tensor, told: Condition, share: Tensor) -> None:
+        """Let an optimal noise level follow the errors, each label's counting as much as it is believed."""
+        head: Any = getattr(self.vae.decoder, "head", None)
+        if self.training and hasattr(head, "observe"):
+            scored = torch.ones_like(x[:, :1]) if told.hidden is None else told.hidden
+            head.observe(pixels, x, scored * share[:, None, None, None])
+
+    def readings(
+        self, x: Tensor, blank: Condition, given: Tensor, known: Tensor, progress: float, noise: Noise
+    ) -> tuple[Choice, Terms]:
+        """(q(y | x), the terms by which the classifier learns from known labels and from its own sure readings)."""
+        goal = self.reading
+        if not goal.consistency and not goal.mixup:
+            q = self.classifier(x, blank)
+            return q, {"classifier": goal.classify * over(-q.log_prob(given), known)}
+        views = [x, strongly(x, noise)]
+        q, changed = self.viewed(views, blank)
+        aligned = self.alignment(q.probs.detach(), self.class_prior.shares)
+        if self.training:
+            self.alignment.observe(q.probs.detach()[~known])
+        wanted, sure = targets(aligned)
+        wanted = torch.where(known[:, None], given, wanted)
+        cost = -(wanted * changed.logits).sum(1)
+        terms = {"classifier": goal.classify * 0.5 * (over(-q.log_prob(given), known) + over(cost, known))}
+        ready = float(begun(progress))
+        terms["consistency"] = goal.consistency * ready * over(cost * sure, ~known)
+        if goal.mixup:
+            blend, blended = mixed(x, torch.where(known[:, None], given, aligned), noise)
+            read = self.classifier(blend, blank)
+            terms["mixup"] = goal.mixup * ready * -(blended * read.logits).sum(1).mean()
+        return q, terms
+
+    def viewed(self, views: Sequence[Tensor], blank: Condition) -> tuple[Choice, ...]:
+        """What the classifier reads in several views [B, C, H, W] of the same pictures, in one pass."""
+        many = Condition(blank.vector.repeat(len(views), 1))
+        read = self.classifier(torch.cat(list(views)), many)
+        return tuple(Choice(logits) for logits in read.logits.chunk(len(views)))
+
+
+def every_label(known: Tensor, given: Tensor, q: Choice) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows of the sum over labels: (which picture [R], its label [R, K], how much it counts [R]).
+
+    Pictures whose label is known come once, with it, and count 1; the others come K times, once with each label, and
+    count as much as q(y | x) believes it.
+    """
+    sure, open_rows = torch.nonzero(known)[:, 0], torch.nonzero(~known)[:, 0]
+    classes = given.shape[1]
+    every = torch.eye(classes, device=given.device, dtype=given.dtype).repeat(len(open_rows), 1)
+    index = torch.cat([sure, open_rows.repeat_interleave(classes)])
+    share = torch.cat([torch.ones_like(q.probs[:, 0])[sure], q.probs[open_rows].flatten()])
+    return index, torch.cat([given[sure], every]), share
+
+
+def over(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of values [B] over the rows of a mask [B]; 0 where it has none."""
+    return (values * mask).sum() / mask.sum().clamp_min(1)
+
+
+def rows_of(distribution: Any, index: Tensor) -> Distribution:
+    """A diagonal Normal's rows."""
+    normal = distribution.base_dist
+    return Independent(Normal(normal.loc[index], normal.scale[index], validate_args=False), 1, validate_args=False)
+
+
+def copies(distribution: Any, k: int) -> Distribution:
+    """A diagonal Normal of K * B rows as one of [K, B]."""
+    normal = distribution.base_dist
+    loc, scale = (values.unflatten(0, (k, -1)) for values in (normal.loc, normal.scale))
+    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+
+
+def spread(latent: Latent, k: int) -> Latent:
+    """A latent of B rows for K samples of each, all of which share it."""
+    p, q = (None if d is None else d.expand((k, *d.batch_shape)) for d in (latent.p, latent.q))
+    assert p is not None
+    return Latent(p, q, latent.z.expand(k, *latent.z.shape), latent.role)
