@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from condvae import tasks
+from condvae.autoregressive import FEATURES, AutoregressiveHead
 from condvae.conditions import Label, Schema
 from condvae.density_fit import fit_density
 from condvae.errors import Refused
@@ -18,21 +19,25 @@ from condvae.learned import CHUNK, Learned, observe, requests
 from condvae.models.vae import VAE
 from condvae.nets import DenseDecoder, DenseEncoder
 from condvae.noise import RowNoise
-from condvae.priors import ConditionalNormal, StandardNormal
+from condvae.priors import ConditionalMixture, ConditionalNormal, StandardNormal
 from condvae.trace import Condition
 
 DIGIT = Label("digit", ("0", "1", "2"), (0.2, 0.3, 0.5))
 SIDE = Label("side", ("left", "right"), (0.25, 0.75))
 
 
-def small(fields=(DIGIT,), z=3, prior=None, binarise="dynamic", shape=(1, 5, 4), fitted=False) -> Learned:
+def small(
+    fields=(DIGIT,), z=3, prior=None, binarise="dynamic", shape=(1, 5, 4), fitted=False, painted=False
+) -> Learned:
     """An untrained model whose weights are large enough for every input to matter."""
     torch.manual_seed(0)
     schema = Schema(tuple(fields))
     width = schema.width
     encoder = DenseEncoder(shape, width, (16,), GaussianHead(16, z), "tanh")
-    decoder = DenseDecoder(z, width, (16,), shape, BernoulliHead(), "silu")
-    head = ConditionalNormal(width, z) if prior == "learned" else StandardNormal(z)
+    pixels, seen = (AutoregressiveHead(FEATURES), (FEATURES, *shape[1:])) if painted else (BernoulliHead(), shape)
+    decoder = DenseDecoder(z, width, (16,), seen, pixels, "silu")
+    priors = {"learned": ConditionalNormal, "mixture": ConditionalMixture}
+    head = priors[prior](width, z, *[4] * (prior == "mixture")) if prior else StandardNormal(z)
     model = VAE(encoder, head, decoder)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -304,6 +309,26 @@ def test_restyle_carries_the_noise_of_z_not_z(pictures):
         kept = model.decoder(z, target).mean.numpy()
     assert np.allclose(found, expected, atol=1e-5)
     assert abs(found - kept).max() > 1e-2
+
+
+def test_restyle_carries_z_itself_under_a_prior_that_is_no_normal(pictures):
+    learned = small(prior="mixture")
+    model = learned.model
+    assert isinstance(model, VAE)
+    found = tasks.restyle(learned, pictures, {"digit": 0}, {"digit": 2})
+    source, target = (learned.condition({"digit": np.full(7, d)}, np.arange(7)) for d in (0, 2))
+    with torch.no_grad():
+        z = model.encoder(torch.from_numpy(pictures), source).mean
+        assert np.allclose(found, model.decoder(z, target).mean.numpy(), atol=1e-5)
+    between = tasks.interpolate(learned, pictures[:2], pictures[2:4], {"digit": 0}, {"digit": 1}, steps=3)
+    assert np.allclose(between[:, 0], tasks.reconstruct(learned, pictures[:2], {"digit": 0}), atol=1e-5)
+
+
+def test_restyle_paints_pixel_by_pixel(pictures):
+    learned = small(painted=True)
+    found = tasks.restyle(learned, pictures, {"digit": 0}, {"digit": [1, 2]})
+    assert found.shape == (7, 2, 1, 5, 4) and found.min() >= 0 and found.max() <= 1
+    assert np.array_equal(found, tasks.restyle(learned, pictures, {"digit": 0}, {"digit": [1, 2]}))
 
 
 def test_restyle_to_the_own_label_is_reconstruction(pictures):

@@ -9,7 +9,7 @@ from torch.distributions import OneHotCategorical
 
 from condvae.trace import Draw, Drawable
 
-LABEL_LEVEL = 900  # the level of noise that draws an inferred label
+LABEL_LEVEL = 910  # the level of noise that draws an inferred label
 
 
 class Choice(OneHotCategorical, Drawable):  # pyright: ignore[reportIncompatibleMethodOverride]

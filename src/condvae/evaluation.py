@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
+from condvae.calibration import BAYES, Calibration
 from condvae.findings import (
     Completion,
     Decibels,
@@ -22,6 +25,7 @@ from condvae.findings import (
 from condvae.names import counted
 
 __all__ = [
+    "Calibration",
     "Completion",
     "Decibels",
     "Diversity",
@@ -68,7 +72,10 @@ class Evaluation(Finding):
     label_gain: Estimate | None
     """Nats that the bound loses under a wrong first label with the same noise; near 0 = the condition is ignored."""
     classification: Share | None
-    """First labels read rightly by Bayes' rule on the bound, on images drawn at random."""
+    """First labels read rightly: by Bayes' rule on the bound, on images drawn at random; a label that the model itself
+    infers by its classifier, on all images."""
+    calibration: Calibration | None = None
+    """What read them, and whether it is as often right as it is sure; None of evaluations made before it was told."""
     obedience: Obedience | None
     """Asked label = label read by the judge, of the first label; None without a judge or a label."""
     obediences: dict[str, Obedience] = Field(default_factory=dict)
@@ -106,9 +113,12 @@ class Evaluation(Finding):
         if self.label_gain is not None:
             rows.append(("lost under a wrong label", self.label_gain.text(), counted(self.label_gain.images, "image")))
         if self.classification is not None:
-            rows.append(
-                ("labels read by Bayes' rule", self.classification.text(), counted(self.classification.of, "image"))
-            )
+            reader = self.calibration.reader if self.calibration is not None else BAYES
+            misread = 100 * (1 - self.classification.share)
+            beside = f"{counted(self.classification.of, 'image')}, {misread:.2f} % misread"
+            rows.append((f"labels read by {reader}", self.classification.text(), beside))
+        if self.calibration is not None:
+            rows += calibration_rows(self.calibration)
         return rows + self._drawings()
 
     def _read(self) -> dict[str, Obedience]:
@@ -168,6 +178,30 @@ def obedience_rows(found: Obedience, name: str) -> list[tuple[str, str, str]]:
         (f"  {asked} {value}", share.text(), counted(share.of, "drawing")) for value, share in found.per_label.items()
     ]
     return rows
+
+
+def calibration_rows(found: Calibration) -> list[tuple[str, str, str]]:
+    """Rows of a table: what the probabilities with which labels are read are worth."""
+    guess = "all labels equally likely"
+    confidence = f"mean confidence {100 * found.confidence:.2f} %; about {100 * found.chance:.2f} % by chance alone"
+    return [
+        ("  expected calibration error", f"{100 * found.ece:.2f} %", confidence),
+        (
+            "  negative log-likelihood of the label",
+            f"{found.nll:.3f}{plus_minus(found.nll_error)} nats",
+            f"0 = sure and right, {math.log(found.values):.3f} = {guess}",
+        ),
+        (
+            "  Brier score",
+            f"{found.brier:.3f}{plus_minus(found.brier_error)}",
+            f"0 = sure and right, {1 - 1 / found.values:.3f} = {guess}, 2 = sure and wrong",
+        ),
+    ]
+
+
+def plus_minus(error: float | None) -> str:
+    """A standard error as it stands behind its number; "" where there is none."""
+    return "" if error is None else f" ± {error:.3f}"
 
 
 def number_rows(name: str, found: Numbers) -> list[tuple[str, str, str]]:

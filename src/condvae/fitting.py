@@ -144,6 +144,14 @@ class Fitting:
             self.flow,
         )
 
+    def labelled(self) -> Part | None:
+        """The training rows whose inferred label is known; None where no label is inferred."""
+        name = self.settings.infer
+        if name is None:
+            return None
+        rows = [row for row, value in enumerate(self.kept.labels[name]) if value is not None]
+        return self.kept.take(torch.tensor(rows, dtype=torch.int64))
+
     def schema_now(self) -> Schema:
         """The schema, with the shares of an inferred label as they have been learned, where they are."""
         name = self.settings.infer

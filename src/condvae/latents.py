@@ -93,11 +93,10 @@ def completed(model: Any, part: Part, schema: Schema, settings: Settings) -> Par
 
 
 def posterior_samples(model: Any, part: Part, c: Condition, settings: Settings, number: int = 0) -> np.ndarray:
-    """Posterior sample `number` of each row's codes, side by side, float32 [N, Z]."""
+    """Posterior sample `number` of each row's code, float32 [N, Z]: of several the first, whose prior `with_prior`
+    replaces."""
     traces = passes(model, part, c, settings, seed=seed_of(settings.seed, 7, number))
-    return np.concatenate(
-        [torch.cat([code.z.flatten(1) for code in trace.codes], 1).cpu().numpy() for trace, _, _ in traces]
-    )
+    return np.concatenate([trace.codes[0].z.flatten(1).cpu().numpy() for trace, _, _ in traces])
 
 
 def sampled(model: Any, part: Part, schema: Schema, settings: Settings) -> tuple[Part, Condition, np.ndarray]:

@@ -64,7 +64,8 @@ def evaluate(
         real_train: real training images (with labels), which take the drawings' place in the Frechet distance, ten
             times, to show what it is at best.
         k: importance samples an image, 100 by default. limit: images whose likelihood is weighed and that are
-            classified, 1,000 by default; 0 = all. prior: as `Learned.using`.
+            classified, 1,000 by default; 0 = all; a label that the model itself infers is read of all. prior: as
+            `Learned.using`.
         draws: drawings, one for each image and at most this many (images drawn at random where there are more).
         field: the label that label gain, classification, diversity and Frechet distance are of; by default the first.
         progress: called with (what is measured, done, total). unjudged: field name -> why it has no judge. unseen: rows
@@ -108,7 +109,8 @@ def evaluate(
         kl_per_unit=passes.units.tolist(),
         active_units=passes.active,
         label_gain=gain,
-        classification=reading,
+        classification=reading.right if reading is not None else None,
+        calibration=reading,
         obedience=obedience,
         obediences=obediences,
         numbers=numbers,
@@ -130,6 +132,7 @@ def evaluate(
             list(numbers.values()),
             completion,
             {field.name: field.shares for field in learned.schema.labels},
+            reading,
         ),
     )
 

@@ -135,13 +135,21 @@ class RowNoise:
 
 
 class Given:
-    """Noise handed in, one tensor a level: the same noise under another prior, or noise as an input of an export."""
+    """Noise handed in, one tensor a level: the same noise under another prior, or noise as an input of an export.
 
-    def __init__(self, normals: Sequence[Tensor]) -> None:
+    rest: where the noise of further levels comes from.
+    """
+
+    def __init__(self, normals: Sequence[Tensor], rest: Noise | None = None) -> None:
         self.normals = tuple(normals)
+        self.rest = rest
 
     def normal(self, shape: Sequence[int], level: int) -> Tensor:
+        if self.rest is not None and level >= len(self.normals):
+            return self.rest.normal(shape, level)
         return self.normals[level].expand(tuple(shape))
 
     def uniform(self, shape: Sequence[int], level: int) -> Tensor:
+        if self.rest is not None and level >= len(self.normals):
+            return self.rest.uniform(shape, level)
         return torch.special.ndtr(self.normal(shape, level))

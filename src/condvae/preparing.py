@@ -111,14 +111,14 @@ def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
         "hidden": hidden,
         "batch": min(batch, len(part)),
         "z": z,
-        "infer": inferring(settings, part),
+        "infer": inferring(settings, part, table=True),
     }
     if settings.consistency or settings.mixup:
         raise Refused("consistency and mixup change pictures; of a table's rows leave them at 0")
     return settings.model_copy(update=found), "each column of a table has a likelihood of its own"
 
 
-def inferring(settings: Settings, part: Part) -> str | None:
+def inferring(settings: Settings, part: Part, table: bool = False) -> str | None:
     """The name of the inferred label; Refused where the settings do not go with one."""
     infer = named_label(part, settings)
     if infer is None:
@@ -128,6 +128,22 @@ def inferring(settings: Settings, part: Part) -> str | None:
             raise Refused(f"{name} must be {plain!r} where a label is inferred; got {getattr(settings, name)!r}")
     if settings.mixup and not settings.consistency:
         raise Refused("mixup mixes the readings that consistency makes sure of; give consistency, too, 1 for example")
+    if not settings.features_first:
+        return infer
+    if table:
+        raise Refused("features_first learns features of pictures; of a table's rows leave it at 0")
+    for name, plain, why in (
+        ("auxiliary", 0, "which M2 reads in place of pictures, have no auxiliary latent"),
+        ("consistency", 0.0, "which M2 reads in place of pictures, cannot be turned or cut"),
+        ("mixup", 0.0, "which M2 reads in place of pictures, are not mixed"),
+        ("devices", 1, "and what reads them, learn one after the other, on one device alone"),
+    ):
+        if getattr(settings, name) != plain:
+            raise Refused(
+                f"{name} must be {plain!r} with features_first, for features, {why}; got {getattr(settings, name)!r}"
+            )
+    if settings.classifier == "residual":
+        raise Refused("classifier must be 'dense' with features_first, for features are no picture; got 'residual'")
     return infer
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from condvae import pictures, plots, plots_numbers
+from condvae import pictures, plots, plots_calibration, plots_numbers
+from condvae.calibration import BINS
 from condvae.data import Collection, Part
 from condvae.datasets import is_path
 from condvae.evaluation import Evaluation, Obedience
@@ -43,6 +44,9 @@ CAPTIONS = {
     "curves": "loss and its terms over the epochs",
     "obedience": "share of the asked labels that an independent judge reads back, with 95 % intervals",
     "numbers": "numbers asked for, and those that an independent regressor reads off the drawings",
+    "calibration": "real images grouped by how sure the model is of the label that it reads off them: the share of "
+    "each group that it reads rightly, with 95 % intervals; on the dashed line it is right as often as it is sure; the "
+    "bars count the images of each group",
 }
 TITLES = {
     "samples": "Samples",
@@ -50,6 +54,7 @@ TITLES = {
     "completions": "Holes filled",
     "obedience": "Obedience",
     "numbers": "Numbers asked and read",
+    "calibration": "How sure, and how right, labels are read",
     "reconstructions": "Reconstructions",
     "latents": "Map of the latents",
     "one-label": "Latents of one label",
@@ -87,7 +92,7 @@ def write_run_report(
         unjudged=panel.missing,
         unseen=panel.unseen,
     )
-    drawn |= obedience_pictures(found)
+    drawn |= obedience_pictures(found) | calibration_picture(found)
     for name, image in drawn.items():
         pictures.save(image, run.path / "pictures" / f"{name}.png")
     why = unmeasured_words(run, found)
@@ -181,6 +186,22 @@ def obedience_pictures(found: Evaluation) -> dict[str, Image]:
         errors = {name: entry.real_square for name, entry in entries}
         drawn["numbers"] = plots_numbers.asked_and_read(points, errors)
     return drawn
+
+
+def calibration_picture(found: Evaluation) -> dict[str, Image]:
+    """How often labels are read rightly against how surely, drawn; nothing where none was read."""
+    read = found.calibration
+    if read is None:
+        return {}
+    drawn = plots_calibration.reliability(
+        [one.confidence for one in read.bins],
+        [one.accuracy for one in read.bins],
+        [one.count for one in read.bins],
+        [(one.right.low, one.right.high) for one in read.bins],
+        BINS,
+        f"labels read by {read.reader}",
+    )
+    return {"calibration": drawn}
 
 
 def obedience_bars(found: Obedience) -> Image:

@@ -58,6 +58,9 @@ class Reproduction:
             self.seed,
             self.variant,
             results,
+            self.fitting.settings,
+            self.fitting.labelled(),
+            self.fitting.seconds / 60,
         )
         values, lines = self.recipe.measure(outcome)
         measured = time.perf_counter() - begun

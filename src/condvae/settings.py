@@ -84,6 +84,9 @@ class Settings(BaseModel):
     """Weight of the cross entropy of pictures mixed in pairs (with infer and consistency)."""
     auxiliary: int = Field(0, ge=0)
     """Units of an auxiliary latent that classifier and encoder read beside the picture; 0 = none (with infer)."""
+    features_first: float = Field(0.0, ge=0, lt=1)
+    """Share of the training in which a plain VAE learns features of the pictures, as many as z; on samples of them M2
+    then learns, by dense networks (M1+M2); 0 = no features, M2 reads pixels (with infer)."""
     blind: float = Field(0.15, ge=0, le=1)
     """Share of the training over which an autoregressive layer learns to see, so that the latents learn first."""
 
@@ -160,6 +163,7 @@ class Overrides(TypedDict, total=False):
     consistency: float
     mixup: float
     auxiliary: int
+    features_first: float
     blind: float
     epochs: int
     batch: int | None

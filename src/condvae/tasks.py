@@ -36,7 +36,7 @@ from condvae.learned import (
 from condvae.nets import evaluating
 from condvae.noise import Given, RowNoise
 from condvae.scores import Classified, Importance, classify, columns_for, importance, log_prob
-from condvae.trace import Condition, Draw, Trace, noise_of
+from condvae.trace import Condition, Draw, Trace, carried
 
 __all__ = [
     "Classified",
@@ -169,9 +169,10 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
     """Pictures x in their own style under other conditions, [N, C, H, W]; lists of K values in `to`: [N, K, C, H, W].
 
     Carried over is the noise of z under the model's own prior p(z | c), at every level, not z itself: under a learned
-    prior z says what the label is, too. Where a density was fitted, z is then moved to the nearest point typical
-    of the new label. Fields that `to` does not name stay as they are given. seed as in
-    `reconstruct`, as are the other arguments and refusals; `to` must say what is wanted.
+    prior z says what the label is, too. (Of a prior that is no Normal there is no such noise, and z is carried.) Where
+    a density was fitted, z is then moved to the nearest point typical of the new label. Fields that `to` does not name
+    stay as they are given. seed as in `reconstruct`, as are the other arguments and refusals; `to` must say what is
+    wanted.
     """
     to = named(to, "to")
     wanted, count, listed = requests(learned.schema, to)
@@ -184,7 +185,8 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
     with evaluating(learned.model):
         for rows, kept in chunks(len(images)):
             trace, _ = inferred(learned, images, columns, rows, seed)
-            draw = Draw(Given([noise_of(latent, latent.p) for latent in trace.codes]))
+            noises, codes = carried(trace)
+            draw = Draw(Given(noises, RowNoise(0, rows, learned.device)))
             for place in range(count):
                 target = dict(columns)
                 for name in to:
@@ -193,23 +195,25 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
                 for name in to:
                     differs = target[name][rows] != columns[name][rows]
                     changed |= differs.reshape(len(rows), -1).any(1)
-                store(out[:, place], kept, restyled(learned, learned.condition(target, rows), draw, changed), draw)
+                c = learned.condition(target, rows)
+                store(out[:, place], kept, restyled(learned, c, trace.coded(*codes), draw, changed), draw)
     return out if listed else out[:, 0]
 
 
-def restyled(learned: Learned, c: Condition, draw: Draw, changed: np.ndarray) -> Trace:
-    """The pass under the wanted condition; where it differs from the given one, z is made typical of it.
+def restyled(learned: Learned, c: Condition, z: tuple[Tensor | None, ...], draw: Draw, changed: np.ndarray) -> Trace:
+    """The pass of what is carried over under the wanted condition; where that differs from the given one, z is made
+    typical of it.
 
     Latents keep something of the label even where the prior does not know it, and then the carried z would draw the
     old label again: the fitted density says where z of the new label lie.
     """
-    trace = learned.model(c, draw=draw)
+    trace = learned.model(c, z=z, draw=draw)
     fitted = learned.fitted
     if not hasattr(fitted, "typical") or len(trace.codes) != 1 or not changed.any():
         return trace
-    z = trace.codes[0].z
-    typical = cast(Any, fitted).typical(z, c)
-    moved = torch.where(torch.from_numpy(changed).to(z.device)[:, None], typical, z)
+    own = trace.codes[0].z
+    typical = cast(Any, fitted).typical(own, c)
+    moved = torch.where(torch.from_numpy(changed).to(own.device)[:, None], typical, own)
     return learned.model(c, z=trace.coded(moved), draw=draw)
 
 
@@ -223,8 +227,9 @@ def interpolate(
 ) -> np.ndarray:
     """From pictures x_a to pictures x_b, row by row, [N, steps, C, H, W]; the ends are their reconstructions.
 
-    The noise of z under p(z | c) moves along a great circle (White, "Sampling Generative Networks", 2016), the
-    condition in a straight line. Arguments and refusals as in `reconstruct`; x_a and x_b hold equally many pictures.
+    The noise of z under p(z | c) (z itself, where that is no Normal) moves along a great circle (White, "Sampling
+    Generative Networks", 2016), the condition in a straight line. Arguments and refusals as in `reconstruct`; x_a and
+    x_b hold equally many pictures.
     """
     steps = whole(steps, "steps", 2)
     ends = [opened(learned, x_a, given_a, "x_a"), opened(learned, x_b, given_b, "x_b")]
@@ -235,12 +240,14 @@ def interpolate(
     with evaluating(learned.model):
         for rows, kept in chunks(count):
             a, b = (inferred(learned, images, columns, rows, None)[0] for images, columns in ends)
-            noise_a, noise_b = ([noise_of(latent, latent.p) for latent in trace.codes] for trace in (a, b))
+            (noise_a, z_a), (noise_b, z_b) = carried(a), carried(b)
             c_a, c_b = (learned.condition(columns, rows) for _, columns in ends)
             for step, t in enumerate(np.linspace(0, 1, steps)):
                 c = Condition(torch.lerp(c_a.vector, c_b.vector, float(t)), c_a.picture)
-                draw = Draw(Given([arc(p, q, float(t)) for p, q in zip(noise_a, noise_b, strict=True)]))
-                store(out[:, step], kept, learned.model(c, draw=draw), draw)
+                noises = [arc(p, q, float(t)) for p, q in zip(noise_a, noise_b, strict=True)]
+                codes = [None if p is None or q is None else arc(p, q, float(t)) for p, q in zip(z_a, z_b, strict=True)]
+                draw = Draw(Given(noises, RowNoise(0, rows, learned.device)))
+                store(out[:, step], kept, learned.model(c, z=a.coded(*codes), draw=draw), draw)
     return out
 
 

@@ -125,7 +125,7 @@ class Trace:
         """The latents that a picture is made from, beside the condition."""
         return tuple(latent for latent in self.latents if latent.role == "code")
 
-    def coded(self, *codes: Tensor) -> tuple[Tensor | None, ...]:
+    def coded(self, *codes: Tensor | None) -> tuple[Tensor | None, ...]:
         """z with these codes, the first ones, and what is left to be drawn: what a pass is given."""
         rest = iter(codes)
         return tuple(next(rest, None) if latent.role == "code" else None for latent in self.latents)
@@ -162,11 +162,17 @@ def sample(distribution: Distribution, draw: Draw, level: int) -> Tensor:
     return normal.loc + (normal.scale * heat if heat != 1 else normal.scale) * noise
 
 
-def noise_of(latent: Latent, distribution: Distribution) -> Tensor:
-    """The noise that would give this z under `distribution`, a Normal: (z - mean) / sigma, in z's shape."""
-    normal = distribution.base_dist if isinstance(distribution, Independent) else distribution
-    assert isinstance(normal, Normal)
-    return (latent.z - normal.loc) / normal.scale
+def carried(trace: Trace) -> tuple[list[Tensor], list[Tensor | None]]:
+    """What another condition can take over of a pass, code by code: the noise that gives z under its prior, a Normal,
+    (z - mean) / sigma in z's shape, and None; or zeros, and z itself where the prior is no Normal."""
+    noises: list[Tensor] = []
+    codes: list[Tensor | None] = []
+    for code in trace.codes:
+        normal = code.p.base_dist if isinstance(code.p, Independent) else code.p
+        plain = isinstance(normal, Normal)
+        noises.append((code.z - normal.loc) / normal.scale if plain else torch.zeros_like(code.z))
+        codes.append(None if plain else code.z)
+    return noises, codes
 
 
 def given_z(z: Sequence[Tensor | None] | None, level: int) -> Tensor | None:

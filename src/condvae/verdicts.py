@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from condvae.calibration import CLASSIFIER, Calibration
+from condvae.distances import wilson
 from condvae.evaluation import Completion, Diversity, Estimate, Likelihood, Numbers, Obedience, Read, beyond
+from condvae.names import counted
 
 __all__ = ["verdicts"]
 
@@ -15,6 +18,8 @@ UNHEEDED, PARTLY, WELL = 0.1, 0.9, 0.97  # agreement with what is asked, beside 
 WEAK = 0.5  # agreement of the judge with real labels, or a regressor's skill, below which it can tell nothing
 LOOSE = 0.2  # correlation of asked and read, beside the regressor's skill on real images: below it nothing is heeded
 NEARER = 0.5  # decibels by which a completion must be nearer to what was hidden than the mean image is
+OFF = 0.03  # expected calibration error up to which probabilities are taken at their word
+SURELY = 2.58  # standard errors, 99 %: confidence so far from the share read rightly is no chance
 FEW_UNITS = 0.25  # share of active units below which most of the latents are said to be idle
 
 
@@ -32,6 +37,7 @@ def verdicts(
     numbers: Sequence[Numbers] = (),
     completion: Completion | None = None,
     frequencies: Mapping[str, tuple[float, ...]] | None = None,
+    reading: Calibration | None = None,
 ) -> list[str]:
     """The verdicts, the bad ones first.
 
@@ -39,7 +45,7 @@ def verdicts(
         rate: mean KL of all latents, nats. active, units: latent units active within a condition, and in all.
         shares: the first label's frequencies; empty without labels. prior: what was drawn with.
         others: the obedience of further labels. numbers: of numbers. completion: of a model that fills holes.
-        frequencies: field name -> the frequencies of a label's values.
+        frequencies: field name -> the frequencies of a label's values. reading: how surely the first label is read.
     """
     fitted = prior == "model" and completion is None  # a model that fills holes keeps its own prior
     redraw = "draw with the fitted prior or at a lower temperature" if fitted else "draw at a lower temperature"
@@ -48,6 +54,7 @@ def verdicts(
     found = [about_label(label_gain, obedience, shares, redraw, what)]
     found += [about_label(None, one, (frequencies or {}).get(one.field, ()), redraw, one.field) for one in others]
     found += [about_number(name, entry, redraw) for one in numbers for name, entry in named_entries(one)]
+    found += [about_reading(reading)] if reading is not None else []
     found += [about_holes(completion)] if completion is not None else []
     bad = [*about_latents(rate, active, units, diversity), *(sentence for told, _ in found for sentence in told)]
     good = [heeded for _, heeded in found if heeded is not None]
@@ -125,6 +132,40 @@ def about_label(
         ], None
     degree = "is obeyed" if obedience.overall.share >= WELL * accuracy else "is mostly obeyed"
     return [], f"{what} {degree}: the asked label is read back in {share} of the drawings, while {beside}."
+
+
+def about_reading(found: Calibration) -> tuple[list[str], str | None]:
+    """Whether labels are read as surely as they are rightly: (what is wrong, what is well).
+
+    Nothing is said where the images are too few to tell.
+    """
+    own = found.reader == CLASSIFIER
+    what = f"{CLASSIFIER[0].upper()}{CLASSIFIER[1:]}," if own else f"Reading labels by {found.reader}"
+    told = (
+        f"it is right in {found.right.text()} of {counted(found.error.of, 'image')}, at a mean confidence of "
+        f"{100 * found.confidence:.2f} %; the expected calibration error is {100 * found.ece:.2f} %"
+    )
+    if found.ece <= max(OFF, found.chance):
+        return [], f"{what} is about as sure as it should be: {told}." if found.chance <= OFF else None
+    low, high = wilson(found.right.right, found.right.of, SURELY)
+    if found.confidence > high:
+        remedy = "; train with more labels, with mixup or for fewer epochs" if own else ""
+        return [
+            f"{what} is over-confident: {told}. Its probabilities are too sure: take from them which label is "
+            f"likeliest, not how likely it is{remedy}."
+        ], None
+    if found.confidence < low:
+        remedy = "train longer (epochs), or with less mixup where it is used" if own else "train longer (epochs)"
+        return [
+            f"{what} is under-confident: {told}. Its probabilities are not sure enough: the likeliest label is right "
+            f"more often than they say; {remedy}."
+        ], None
+    if found.ece <= 2 * found.chance:
+        return [], None
+    return [
+        f"{what} is too sure of some images and not sure enough of others: {told}. Take from its probabilities which "
+        "label is likeliest, not how likely it is."
+    ], None
 
 
 def named_entries(found: Numbers) -> list[tuple[str, Read]]:

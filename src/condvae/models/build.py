@@ -16,6 +16,7 @@ from condvae.errors import Refused
 from condvae.heads import GaussianHead, pixel_head
 from condvae.models.base import Objective, Reading
 from condvae.models.m2 import M2, Auxiliary
+from condvae.models.stack import FeatureHead, Stack
 from condvae.models.vae import VAE
 from condvae.nets import DenseDecoder, DenseEncoder, Shape
 from condvae.priors import ConditionalMixture, ConditionalNormal, SeenPrior, StandardNormal
@@ -25,19 +26,32 @@ from condvae.settings import Settings
 LATENTS = 32  # where the settings have no say
 
 
-def build(settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None) -> VAE | M2:
+def build(settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None) -> VAE | M2 | Stack:
     """The model of these settings for pictures of `shape` [C, H, W]; its weights drawn from the seed alone.
 
     outputs: the fields of generated table rows, which then take the place of pixels; shape is [1, 1, W].
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        vae = assemble(settings, schema, shape, outputs)
-        model = vae if settings.infer is None else inferring(vae, settings, schema, shape)
-    model.objective = Objective(
-        settings.beta, settings.warm_up, settings.free_bits, settings.samples, settings.importance
-    )
+        if settings.infer is not None and settings.features_first:
+            model = stacked(settings, schema, shape)
+        else:
+            vae = assemble(settings, schema, shape, outputs)
+            model = vae if settings.infer is None else inferring(vae, settings, schema, shape)
+    objective = Objective(settings.beta, settings.warm_up, settings.free_bits, settings.samples, settings.importance)
+    for part in (model, model.bottom, model.top) if isinstance(model, Stack) else (model,):
+        part.objective = objective
     return model.eval()
+
+
+def stacked(s: Settings, schema: Schema, shape: Shape) -> Stack:
+    """M1, a VAE of pictures without a condition, and M2 of dense networks, whose pictures are M1's latents."""
+    z, features = s.z or LATENTS, (1, 1, s.z or LATENTS)
+    bottom = assemble(s.model_copy(update={"prior": "standard"}), Schema(()), shape)
+    dense = s.model_copy(update={"network": "mlp"})
+    decoder = DenseDecoder(z, schema.width, s.hidden[::-1], (2, 1, z), FeatureHead(), s.activation)
+    top = VAE(encoder_of(dense, features, schema.width, z, False), prior_of(s, schema.width), decoder)
+    return Stack(bottom, inferring(top, dense, schema, features), s.features_first)
 
 
 def inferring(vae: VAE, s: Settings, schema: Schema, shape: Shape) -> M2:
@@ -113,7 +127,7 @@ def prior_of(s: Settings, condition: int, partial: Shape | None = None) -> nn.Mo
     return ConditionalNormal(condition, z) if s.prior == "learned" and condition else StandardNormal(z)
 
 
-def centre(model: VAE | M2, mean: float, likelihood: str) -> None:
+def centre(model: VAE | M2 | Stack, mean: float, likelihood: str) -> None:
     """Let a convolutional decoder begin at the mean pixel of the data, in [0, 1]: it need not find the ground first."""
     decoder = model.decoder
     if isinstance(decoder, ConvDecoder) and likelihood in ("bernoulli", "gaussian", "logistic"):

@@ -24,7 +24,7 @@ from condvae.noise import Given, Noise
 from condvae.objectives import distortion, kl, warm_up
 from condvae.trace import Batch, Condition, Draw, Latent, Trace, settle
 
-AUXILIARY_LEVEL = 901  # the level of noise of the auxiliary latent
+AUXILIARY_LEVEL = 911  # the level of noise of the auxiliary latent
 
 
 class Auxiliary(nn.Module):

@@ -20,6 +20,10 @@ NAMES = {
     "quadrants": "quadrants",
     "chen-fang-ju/completion": "completion",
     "guidance": "guidance",
+    "kingma-m2": "few_labels",
+    "chen-fang-ju/few-labels": "few_labels",
+    "best-few-labels": "few_labels",
+    "few-labels-choices": "few_labels",
 }
 
 

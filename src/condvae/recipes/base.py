@@ -9,9 +9,10 @@ from typing import Any
 
 from PIL.Image import Image
 
-from condvae.data import Collection
+from condvae.data import Collection, Part
 from condvae.judges import Judge
 from condvae.results import read
+from condvae.settings import Settings
 from condvae.tasks import Learned
 
 History = Sequence[Mapping[str, Any]]
@@ -19,7 +20,8 @@ History = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished reproduction, as a recipe's measure reads it. `snapshots`: epoch -> pictures drawn then."""
+    """A finished reproduction, as a recipe's measure reads it. `snapshots`: epoch -> pictures drawn then; `settings`:
+    those of the training; `labelled`: the rows whose inferred label was known in it; `minutes`: of training."""
 
     learned: Learned
     history: History
@@ -29,6 +31,9 @@ class Outcome:
     seed: int = 0
     variant: str = ""
     results: Path | None = None
+    settings: Settings | None = None
+    labelled: Part | None = None
+    minutes: float = 0.0
 
     def reference(self, name: str, variant: str) -> Mapping[str, Any] | None:
         """The values of another recipe's first committed run of a variant; None where it has not been run."""

@@ -1,0 +1,43 @@
+"""The classifier of an M2 by itself: what the known labels alone teach the same network, for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from condvae.consistency import strongly
+from condvae.models.base import Model, Terms
+from condvae.models.m2 import M2
+from condvae.trace import Batch, Condition, Draw, Trace
+
+
+class Supervised(Model):
+    """The classifier of `whole`, trained on rows whose label is known; where `whole` is trained with changed views of
+    pictures, so is this one. All else of `whole` stays as it is."""
+
+    def __init__(self, whole: M2) -> None:
+        super().__init__()
+        self.whole = whole
+        for part in whole.children():
+            part.requires_grad_(part is whole.classifier)
+
+    def forward(
+        self,
+        c: Condition,
+        x: Tensor | None = None,
+        z: Sequence[Tensor | None] | None = None,
+        draw: Draw | None = None,
+    ) -> Trace:
+        return self.whole(c, x, z, draw)
+
+    def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
+        """Term: classifier, the cross entropy of labels [B] that are all known; nats a row."""
+        blank, given = self.whole.blank(batch.c), batch.c.vector[:, self.whole.span]
+        views = [batch.x]
+        if self.whole.reading.consistency:
+            views.append(strongly(batch.x, draw.noise))
+        read = self.whole.viewed(views, blank)
+        costs = [-(given * one.logits).sum(1).mean() for one in read]
+        total = costs[0] if len(costs) == 1 else (costs[0] + costs[1]) / 2
+        return {"classifier": total}, {}
