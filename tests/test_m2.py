@@ -10,6 +10,7 @@ import torch
 from shrunk import CASES, batch_of, model_of, schema_of
 
 from condvae import fit
+from condvae.api import prepare
 from condvae.choice import Choice, ClassPrior
 from condvae.consistency import Alignment, cut, mixed, targets
 from condvae.data import collect
@@ -230,6 +231,13 @@ def test_from_arrays_with_blanks_to_all_tasks(tmp_path) -> None:
     assert np.isfinite(importance(run.learned, x[:4], {"sign": "a"}, k=8).log_prob).all()
 
 
+def test_a_recipe_keeps_the_labels_that_there_are() -> None:
+    x, few, _ = signs()
+    fitting = prepare(collect(x, {"sign": few}), {"epochs": 0}, "kingma-m2")
+    assert fitting.settings.infer == "sign" and fitting.settings.labels is None
+    assert sum(name is not None for name in fitting.kept.labels["sign"]) == 24
+
+
 def test_labels_are_drawn_and_recorded(tmp_path) -> None:
     x, _, truth = signs()
     fitting = Fitting(collect(x, {"sign": truth}), settings_of(TINY, {"labels": 9, "hold_out": 40}), tmp_path / "run")
@@ -251,7 +259,7 @@ def test_labelled_rows_are_not_held_out() -> None:
     assert fitting.held is not None and len(fitting.held) == 50
 
 
-def test_none_known_makes_clusters_and_a_class_without_rows_is_named() -> None:
+def test_none_known_makes_clusters_and_a_class_without_rows_is_named(tmp_path) -> None:
     x, few, truth = signs()
     clusters: dict[str, Any] = {**TINY, "classes": 3}
     run = fit(x, {"sign": [None] * len(x)}, progress=False, **clusters)
@@ -259,6 +267,10 @@ def test_none_known_makes_clusters_and_a_class_without_rows_is_named() -> None:
     clusters |= {"classes": 2, "infer": "kind", "epochs": 1}
     bare = fit(x, None, progress=False, **clusters)
     assert bare.generate({"kind": "cluster 2"}, n=2).shape == (2, 1, 8, 8)
+    some: dict[str, Any] = {**TINY, "classes": 4, "epochs": 1}
+    more = fit(x, {"sign": few}, out=tmp_path / "run", progress=False, **some)  # its report says what no judge can read
+    assert more.classify(x[:1]).values == ("a", "b", "c", "cluster 1")
+    assert "cluster 1" in (tmp_path / "run" / "report.html").read_text()
     only = [name if name != "c" else None for name in few]
     fitting = Fitting(collect(x, {"sign": only}, x, {"sign": truth}), settings_of(TINY))
     assert any("1 class has no labelled row: 'c'" in line for line in fitting.lines)

@@ -167,6 +167,7 @@ def prepare(
     """The training of a collection under a recipe's settings and those given, which go before them."""
     found = recipe_of(recipe) if recipe is not None else None
     basis = dict(found.settings_for(next(iter(found.variants)))) if found is not None else {}
+    basis.pop("labels", None)  # how many labels are kept is the user's to say: all that the data have
     rows = len(collection.train)
     if float(basis.get("hold_out", 0)) > rows / 10:
         basis["hold_out"] = 0.1  # a number of rows meant for the recipe's own data

@@ -8,16 +8,19 @@ picture's confident reading is the target of its strongly changed twin); Berthel
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from condvae.choice import Choice
 from condvae.noise import Noise
+from condvae.trace import Condition
 from condvae.warps import Warp
 
-__all__ = ["STRONG", "Alignment", "begun", "cut", "mixed", "strongly", "targets"]
+__all__ = ["STRONG", "Alignment", "Teacher", "begun", "cut", "mixed", "strongly", "targets"]
 
 STRONG = Warp(turn=math.radians(15), scale=0.15, shear=0.2, shift=0.14)  # two pixels of 28
 CUT = 0.35  # side of the square that is blanked, as a share of the picture's
@@ -50,6 +53,36 @@ def cut(x: Tensor, noise: Noise) -> Tensor:
 def begun(progress: float) -> bool:
     """Whether readings are targets by now."""
     return progress >= BEGIN
+
+
+class Teacher(nn.Module):
+    """The running average of a classifier: its readings waver less than those of the classifier of the moment.
+
+    Source: Tarvainen & Valpola, "Mean teachers are better role models", 2017.
+    """
+
+    def __init__(self, classifier: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(classifier).requires_grad_(False)
+        self.decay = decay
+        self.steps: Tensor
+        self.register_buffer("steps", torch.zeros(()))
+
+    @torch.no_grad()
+    def follow(self, classifier: nn.Module) -> None:
+        """Come nearer to the classifier; the decay rises from 0, so that the first readings are not the untaught
+        ones."""
+        self.steps += 1
+        decay = min(self.decay, (1 + float(self.steps)) / (10 + float(self.steps)))
+        for mine, theirs in zip(self.network.parameters(), classifier.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
+        for mine, theirs in zip(self.network.buffers(), classifier.buffers(), strict=True):
+            mine.copy_(theirs)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, c: Condition) -> Choice:
+        self.network.eval()
+        return self.network(x, c)
 
 
 class Alignment(nn.Module):

@@ -87,6 +87,9 @@ def judges_for(
                 make = regressor_for if number else judge_for
                 readers[name] = make(collection, name, cache_dir, told)
                 spent += cost
+                if unnamed := unread(fields, readers[name], name):
+                    del readers[name]
+                    missing[name] = f"no real image is labelled {unnamed}, which a judge could learn from"
             except Refused as refused:
                 missing[name] = str(refused)
     return Panel(readers, missing)
@@ -97,6 +100,14 @@ def read_fields(collection: Collection, fields: Sequence[Field] | None) -> dict[
     if fields is None:
         return {name: False for name in collection.train.labels} | {name: True for name in collection.train.numbers}
     return {one.name: isinstance(one, Number) for one in fields if isinstance(one, Label | Number)}
+
+
+def unread(fields: Sequence[Field] | None, reader: Reader, name: str) -> str:
+    """The model's values of a label that its judge has never seen, in words; "" where it knows them all."""
+    field = next((one for one in fields or () if one.name == name and isinstance(one, Label)), None)
+    if field is None or not isinstance(reader, Judge):
+        return ""
+    return ", ".join(repr(value) for value in field.values if value not in reader.values)
 
 
 def pixels_of(collection: Collection) -> float:

@@ -80,6 +80,9 @@ class Settings(BaseModel):
     consistency: float = Field(0.0, ge=0)
     """Weight of the cross entropy between sure readings of pictures and those of their turned, scaled, shifted and cut
     twins (with infer)."""
+    teacher: float = Field(0.0, ge=0, lt=1)
+    """Decay of the averaged classifier whose readings are made consistent with; 0 = the classifier's own (with
+    consistency)."""
     mixup: float = Field(0.0, ge=0)
     """Weight of the cross entropy of pictures mixed in pairs (with infer and consistency)."""
     auxiliary: int = Field(0, ge=0)
@@ -161,6 +164,7 @@ class Overrides(TypedDict, total=False):
     classifier: Literal["auto", "dense", "residual"]
     classify: float
     consistency: float
+    teacher: float
     mixup: float
     auxiliary: int
     features_first: float

@@ -33,12 +33,14 @@ class Reading:
     """What is asked of a classifier within a model, beside the bound; weights in nats a row.
 
     classify: of the cross entropy of known labels; consistency: of that of strongly changed pictures with what is
-    surely read in them as they are; mixup: of that of mixed pictures with their mixed readings.
+    surely read in them as they are; mixup: of that of mixed pictures with their mixed readings. teacher: decay of the
+    averaged classifier that reads them as they are, 0 = the classifier itself.
     """
 
     classify: float = 1.0
     consistency: float = 0.0
     mixup: float = 0.0
+    teacher: float = 0.0
 
 
 class Model(nn.Module, ABC):

@@ -75,7 +75,7 @@ def inferring(vae: VAE, s: Settings, schema: Schema, shape: Shape) -> M2:
         auxiliary = Auxiliary(
             encoder_of(s, shape, wide, s.auxiliary, False), encoder_of(s, shape, wide + z, s.auxiliary, False)
         )
-    reading = Reading(s.classify, s.consistency, s.mixup)
+    reading = Reading(s.classify, s.consistency, s.mixup, s.teacher if s.consistency else 0.0)
     return M2(vae, classifier, prior, schema.span(field.name), auxiliary, reading)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from condvae.choice import Choice, ClassPrior
-from condvae.consistency import Alignment, begun, mixed, strongly, targets
+from condvae.consistency import Alignment, Teacher, begun, mixed, strongly, targets
 from condvae.models.base import Model, Reading, Terms
 from condvae.models.vae import VAE
 from condvae.noise import Given, Noise
@@ -60,6 +60,7 @@ class M2(Model):
         self.auxiliary = auxiliary
         self.reading = reading or Reading()
         self.alignment = Alignment(span.stop - span.start)
+        self.teacher = Teacher(classifier, self.reading.teacher) if self.reading.teacher else None
 
     @property
     def prior(self) -> nn.Module:
@@ -73,7 +74,7 @@ class M2(Model):
     def with_prior(self, prior: nn.Module) -> M2:
         """The same networks under another prior head of z; no weight is copied."""
         other = M2(self.vae.with_prior(prior), self.classifier, self.class_prior, self.span, self.auxiliary)
-        other.objective, other.reading, other.alignment = self.objective, self.reading, self.alignment
+        other.objective, other.reading = self.objective, self.reading
         return other
 
     def blank(self, c: Condition) -> Condition:
@@ -208,9 +209,10 @@ class M2(Model):
             return q, {"classifier": goal.classify * over(-q.log_prob(given), known)}
         views = [x, strongly(x, noise)]
         q, changed = self.viewed(views, blank)
-        aligned = self.alignment(q.probs.detach(), self.class_prior.shares)
+        own = self.taught(x, blank, q)
+        aligned = self.alignment(own, self.class_prior.shares)
         if self.training:
-            self.alignment.observe(q.probs.detach()[~known])
+            self.alignment.observe(own[~known])
         wanted, sure = targets(aligned)
         wanted = torch.where(known[:, None], given, wanted)
         cost = -(wanted * changed.logits).sum(1)
@@ -222,6 +224,14 @@ class M2(Model):
             read = self.classifier(blend, blank)
             terms["mixup"] = goal.mixup * ready * -(blended * read.logits).sum(1).mean()
         return q, terms
+
+    def taught(self, x: Tensor, blank: Condition, q: Choice) -> Tensor:
+        """The readings [B, K] of pictures as they are, from which targets are made."""
+        if self.teacher is None:
+            return q.probs.detach()
+        if self.training:
+            self.teacher.follow(self.classifier)
+        return self.teacher(x, blank).probs
 
     def viewed(self, views: Sequence[Tensor], blank: Condition) -> tuple[Choice, ...]:
         """What the classifier reads in several views [B, C, H, W] of the same pictures, in one pass."""
