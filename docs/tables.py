@@ -174,8 +174,47 @@ def specialists(name: str) -> str:
     return table(header, rows)
 
 
+def few(name: str) -> str:
+    """Errors with few labels, a row a variant: the mean over its draws of labels, and between them the spread."""
+    found = [run for run in runs(name) if "supervised_test_error" in run["values"]]
+    header = ["", "labels", "draws", "test error, %", "published", "asked", "met", "validation error, %"]
+    header += ["same classifier, labels alone, %", "expected calibration error", "minutes of one core"]
+    rows = []
+    for variant in sorted({run["variant"] for run in found}, key=few_order):
+        same = [run for run in found if run["variant"] == variant]
+        line = next(line for line in same[0]["published"] if line["what"] == "test error, %")
+        errors = [run["values"]["test_error"] for run in same]
+        mean = statistics.mean(errors)
+        spread = "" if len(errors) == 1 else f" ({min(errors):.2f} to {max(errors):.2f})"
+        held = [run["values"]["validation_error"] for run in same if run["values"]["validation_error"] is not None]
+        met = "" if not line["goal"] else number(mean <= float(line["goal"].removeprefix("<= ")))
+        rows.append(
+            [
+                variant,
+                f"{same[0]['values']['labels']:,}",
+                str(len(same)),
+                f"{mean:.2f}{spread}",
+                number(line["published"]),
+                line["goal"],
+                met,
+                f"{statistics.mean(held):.2f}" if held else "",
+                f"{statistics.mean(run['values']['supervised_test_error'] for run in same):.2f}",
+                f"{statistics.mean(run['values']['expected_calibration_error'] for run in same):.4f}",
+                f"{statistics.mean(run['cpu_minutes'] for run in same):.1f}",
+            ]
+        )
+    return table(header, rows) if rows else ""
+
+
+def few_order(variant: str) -> tuple[str, int]:
+    """By kind, then by the number of labels: "dense-600" before "dense-1000"."""
+    kind, _, count = variant.rpartition("-")
+    return kind, int(count)
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "specialists": specialists,
+    "few": few,
     "published": published,
     "values": values,
     "choices": choices,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from condvae.conditions import Attribute, Label, Number, Picture, Schema
+from condvae.conditions import Attribute, Label, Number, Schema
 from condvae.densities import LabelMixture, pack
 from condvae.density_fit import fit_density, fit_for
 from condvae.density_io import load_density, save_density
@@ -265,8 +265,6 @@ def test_each_schema_gets_its_density():
     assert isinstance(nothing, LabelMixture) and nothing.labels == 0
     alone = Schema((SIZE,))
     assert isinstance(fit_for(alone, columns, alone.encode(columns, 200), z, "gaussian"), JointMixture)
-    painted = Schema((LABEL, Picture("part", (1, 2, 2))))
-    assert fit_for(painted, columns, Condition(torch.zeros(200, 3)), z) is None
     with pytest.raises(Refused, match="kind may be"):
         fit_for(alone, columns, alone.encode(columns, 200), z, "tree")
     with pytest.raises(Refused, match="one row for each"):

@@ -69,6 +69,30 @@ def test_the_folded_sum_over_labels_is_the_explicit_one(name: str) -> None:
     assert float(terms["classifier"]) == 0  # no label to learn from
 
 
+@pytest.mark.parametrize("name", [name for name in M2S if CASES[name].auxiliary and not CASES[name].consistency])
+def test_the_folded_sum_with_an_auxiliary_latent_is_that_of_whole_passes(name: str) -> None:
+    model, x, c = inferring(name)
+    unknown = model.blank(c)
+    with torch.no_grad():
+        terms, _ = model.loss(Batch(x, unknown), 1.0, noise(len(x)))
+        q = model.read(x, c, noise(len(x))).probs
+        bound = (-(q * (q.log() - model.class_prior.shares.log())).sum(1)).clone()
+        for place in range(q.shape[1]):
+            y = torch.eye(q.shape[1])[place].expand(len(x), -1)
+            trace = model(unknown.filled(model.span, y), x, draw=noise(len(x)))
+            assert [latent.role for latent in trace.latents] == ["label", "code", "auxiliary"]
+            bound += q[:, place] * bound_of_one_draw(trace, x)
+    total = terms["reconstruction"] + terms["rate"] + terms["label"]
+    assert torch.allclose(total, -bound.mean(), rtol=1e-5)
+
+
+def bound_of_one_draw(trace: Any, x: torch.Tensor) -> torch.Tensor:
+    """log p(x | y, z) - KL of z + log p(a | x, y, z) - log q(a | x), [B]: the bound of one draw, written out."""
+    _, code, side = trace.latents
+    ratio = side.p.log_prob(side.z) - side.q.log_prob(side.z)
+    return -distortion(trace, x)[0] - kl(code) + ratio
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_with_all_labels_known_it_is_the_conditional_model_and_a_classifier(name: str) -> None:
     model, x, c = inferring(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +15,29 @@ from torch import Tensor, nn
 
 from condvae.api import fit
 from condvae.cli import main
-from condvae.conditions import Attribute, Number, Schema
+from condvae.conditions import Attribute, Label, Number, Schema
 from condvae.errors import Refused
 from condvae.findings import Share
 from condvae.heads import diagonal
 from condvae.learned import Learned
+from condvae.learned import drawn as drawn_of
 from condvae.models.vae import VAE
+from condvae.noise import RowNoise
+from condvae.preparing import split
 from condvae.priors import StandardNormal
+from condvae.replies import write_npz
 from condvae.rows import Row, wide
 from condvae.runs import Run, load
 from condvae.settings import Settings
 from condvae.table_draws import among, crps, plain_crps
-from condvae.table_evaluation import LEVELS, TableEvaluation
-from condvae.table_measures import by_chance, correlation, evaluate_rows
+from condvae.table_evaluation import LEVELS, Score, TableEvaluation
+from condvae.table_measures import by_chance, correlation, evaluate_rows, told_by
 from condvae.table_plots import calibration, distributions
+from condvae.table_report import contrasts
 from condvae.table_tasks import impute
 from condvae.table_verdicts import surely_below
-from condvae.trace import Condition
+from condvae.tables import encode_rows, table_collection
+from condvae.trace import Condition, Draw
 
 pandas = pytest.importorskip("pandas")
 
@@ -143,6 +150,16 @@ def test_a_filling_depends_on_seed_and_row_alone():
     assert not np.array_equal(many, impute(law, table, n=3, seed=6).columns["b"])
 
 
+def test_no_column_is_drawn_with_the_noise_of_a_label_that_was_not_asked_for():
+    names = [f"n{place}" for place in range(70)]
+    outputs = Schema(tuple(Attribute(name, ("no", "yes"), (0.5, 0.5)) for name in names))
+    row, keys = Row(torch.zeros(500, 1, 1, 140), outputs), np.stack([np.zeros(500, int), np.arange(500)], 1)
+    cells = row.picture(Draw(RowNoise(0, keys)))[:, 0, 0, 1::2].numpy()
+    label = Attribute("asked", ("no", "yes"), (0.5, 0.5))
+    told = drawn_of(Schema((label,)), {"asked": np.full(500, -1)}, keys, 0)["asked"]
+    assert np.abs((cells == told[:, None]).mean(0) - 0.5).max() < 0.1
+
+
 def test_a_run_fills_frames_and_says_what_it_cannot():
     run, table = run_of(known_law()), rows(6)
     frame = pandas.DataFrame(table)
@@ -207,6 +224,12 @@ def test_tasks_take_tables_or_are_refused():
         run.classify(table)
     with pytest.raises(Refused, match="the table must hold the column 'yes'"):
         run.log_prob({name: table[name] for name in "abc"})
+    for what in (None, [[1, 2]], np.array([["1", "2"]])):
+        with pytest.raises(Refused, match="the table must be a file, a data frame or a dict of columns"):
+            run.log_prob(what)
+    far = {**table, "c": [0.0] * 11 + [1e300]}
+    with pytest.raises(Refused, match=r"row 12: c was .* in training; got 1e\+300, too far off"):
+        run.impute({**far, "b": [None] * 12})
 
 
 # --- measures ---------------------------------------------------------------------------------------------
@@ -227,10 +250,39 @@ def test_scores_are_the_known_ones():
     assert abs((np.abs(ties - 0.5) <= 0.25).mean() - 0.5) < 0.03  # whole numbers, too
 
 
+def test_values_pile_up_at_the_end_of_the_range_and_lie_beyond_it():
+    random = np.random.default_rng(1)  # of these values float32 makes the least a little more
+    rain = [np.maximum(random.normal(0, 3.3, n), 0) + 0.37 for n in (4000, 800)]
+    field = Number.learn("a", rain[0][:, None])
+    outputs = Schema((field,))
+    inner, sigma = (0.37 - field.mean[0]) / field.deviation[0], math.log(3.3 / field.deviation[0])
+
+    class Rain(nn.Module):
+        def forward(self, z: Tensor, c: Condition) -> Row:
+            return Row(torch.tensor([inner, sigma]).expand(len(z), 1, 1, 2).float(), outputs)
+
+    model = VAE(lambda x, c: diagonal(0 * x.flatten(1), 0 * x.flatten(1)), StandardNormal(1), Rain()).eval()  # type: ignore[arg-type]
+    law = Learned(model, Schema(), (1, 1, 1), outputs=outputs)
+    found = evaluate_rows(law, encode_rows(outputs, {"a": rain[1]}), k=1, limit=0).numbers["a"]
+    assert np.abs(np.array(found.curve) - LEVELS).max() < 0.06 and found.distance < 0.05
+    beyond = evaluate_rows(law, encode_rows(outputs, {"a": [500.0] * 20}), k=1).numbers["a"]
+    assert beyond.score.model > 490 and beyond.outer.right == 0
+
+
 def test_the_analysis_of_variance_is_the_known_one():
     assert by_chance([np.array([1.0, 2, 3]), np.array([2.0, 3, 4])]) == pytest.approx(
         0.2878641, abs=1e-6
     )  # F(1, 4) = 1.5
+
+
+def test_what_the_condition_settles_outright_is_told_by_it():
+    group = np.arange(60) % 3
+    x = np.eye(3, dtype=np.float32)[group][:, None, None]
+    outputs = Schema((Label("town", ("a", "b", "c"), (0.3, 0.3, 0.4)),))
+    asked = Label("land", ("x", "y", "z"), (0.3, 0.3, 0.4))
+    assert told_by(outputs, asked, group, x) == ["town"]
+    assert told_by(outputs, asked, group, x[:1].repeat(60, 0)) == []  # it does not vary at all
+    assert told_by(outputs, asked, np.array([0, 0, 1, 1]), x[[0, 0, 1, 1]]) == []  # four rows do so by chance
 
 
 def test_correlations_pass_over_blanks():
@@ -297,6 +349,28 @@ def test_a_condition_of_no_consequence_is_not_called_ignored():
     assert any(word.startswith("c changes nothing") for word in found.words) and found.correlations is None
 
 
+def test_few_rows_are_not_called_wrong_by_chance():
+    run, bad = run_of(known_law("a b")), [0, 0, 0]
+    for seed in range(20):
+        words = " ".join(run.evaluate(rows(6, seed), k=1).words)
+        bad[0] += "hang together unlike" in words
+        bad[1] += "c changes nothing" in words  # it changes much
+        bad[2] += "distributed unlike" in " ".join(run_of(known_law("yes")).evaluate(rows(6, seed), k=1).words)
+    assert bad[0] <= 3 and bad[1] == 0 and bad[2] <= 3
+    assert not Score(model=1.0, unconditional=2.0, error=None, rows=1).better
+    assert not Score(model=2.0, unconditional=1.0, error=None, rows=1).worse
+    few = run.evaluate(rows(6), k=1).words
+    assert any(word.startswith("Whether c is heeded cannot be told from 6 rows: another row's c costs") for word in few)
+
+
+def test_a_column_that_no_row_knows_is_passed_over():
+    table = {**rows(20), "a": [None] * 20}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = run_of(known_law(optional=True)).evaluate(table, k=5)
+    assert set(found.numbers) == {"b"} and set(found.conditions["c"].columns) == {"b", "yes"}
+
+
 def test_rows_at_random_are_measured_and_few_rows_tell_nothing():
     law, table = known_law("a"), rows(40)
     run = run_of(law)
@@ -325,6 +399,10 @@ def test_pictures_of_tables_are_drawn():
     drawn = distributions(half, half, ["c low", "c high"])
     three = distributions([half[0]] * 3, [half[1]] * 3, list("xyz"))
     assert drawn.mode == "RGB" and drawn.height > 500 and three.width > drawn.width
+    nothing = {"a": np.empty(0), "yes": np.empty(0, object)}  # of a column that no row knows
+    assert distributions([nothing], [nothing], ["x"]).height > 300
+    huge = {"a": np.full(50, 1e17)}
+    assert distributions([huge], [huge], ["x"]).height > 200
     with pytest.raises(Refused, match="one table a condition"):
         distributions(half, half[:1], ["x", "y"])
     assert calibration(LEVELS, {"a": LEVELS, "$b_1": LEVELS}, 100).width > 500
@@ -404,6 +482,32 @@ def test_rows_are_written_in_every_format(trained: Path, tmp_path: Path, capsys:
     assert said(capsys, *ask, tmp_path / "rows.tsv")[2] == 0 and "\t" in (tmp_path / "rows.tsv").read_text()
 
 
+def test_any_column_is_kept_in_an_npz(tmp_path: Path):
+    columns = {"file": np.arange(3), "größe/m": np.array(["a", "b", ""])}
+    with np.load(write_npz(str(tmp_path / "a.npz"), columns), allow_pickle=False) as held:
+        assert list(held) == list(columns) and all(np.array_equal(held[name], columns[name]) for name in columns)
+
+
+def test_the_report_stands_where_little_is_known_of_the_rows_held_out(tmp_path: Path):
+    known = np.full(3100, None, object)
+    known[:4] = ["x", "y", "x", "y"]
+    table = {"k": known, "a": np.random.default_rng(0).normal(size=3100), "b": np.where(known == "x", "p", known)}
+    run = fit(table, condition="k", out=tmp_path / "run", epochs=0, hold_out=310, progress=False, density="none")
+    unseen = split(table_collection(table, "k"), run.settings).held
+    assert unseen is not None and set(unseen.labels["k"]) == {None}  # so that there is nothing to contrast
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_groups_of_years_are_told_apart():
+    years = np.arange(2001.0, 2010.0)[:, None]
+    found = contrasts(Number.learn("year", years), {"year": years.repeat(3, 0)})
+    assert {name: int(rows.sum()) for name, rows in found.items()} == {
+        "year 2001 to 2003": 9,
+        "year 2004 to 2006": 9,
+        "year 2007 to 2009": 9,
+    }
+
+
 def test_rows_are_shown_where_no_file_is_named(trained: Path, capsys: pytest.CaptureFixture[str]):
     lines, _, code = said(capsys, "generate", trained, "age=30", "-n", "25")
     assert code == 0 and lines[0].split() == ["age", "height", "smoker"] and len(lines) == 22
@@ -425,6 +529,11 @@ def test_endings_and_requests_that_do_not_fit_are_refused(
         (["write", trained, "abc", "-o", "b.png"], "write is for pictures"),
         (["evaluate", trained, "--data", people(tmp_path / "b.csv", 40, blanks=True)], "row 1 is blank in 'height'"),
         (["impute", trained, tmp_path / "none.csv"], "there is no file"),
+        (
+            ["embed", trained, people(tmp_path / "c.csv", 40), "--limit", "-1", "-o", tmp_path / "e.csv"],
+            "limit must be",
+        ),
+        (["reconstruct", trained, tmp_path / "c.csv", "--limit", "0"], "limit must be a whole number of at least 1"),
     ):
         _, error, code = said(capsys, *words)
         assert code == 2 and hint in error and error.count("\n") == 1
@@ -457,6 +566,22 @@ def test_blanks_are_filled_from_the_command_line(trained: Path, tmp_path: Path, 
     assert code == 0 and shown[0].split() == before[0] and shown[-1] == "24 blanks filled in 21 rows"
     assert said(capsys, "impute", trained, table, "-o", tmp_path / "filled.parquet")[2] == 0
     assert pandas.read_parquet(tmp_path / "filled.parquet")["height"].notna().all()
+
+
+def test_names_are_filled_in_as_the_table_writes_them(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    frame = pandas.read_csv(people(tmp_path / "gaps.csv", 40))
+    frame["smoker"] = ["1", "0", None, None] * 10
+    frame.to_csv(tmp_path / "gaps.csv", index=False)
+    assert said(capsys, "impute", trained, tmp_path / "gaps.csv", "-o", tmp_path / "filled.csv")[2] == 0
+    filled = pandas.read_csv(tmp_path / "filled.csv", dtype=str)["smoker"]
+    assert set(filled) == {"0", "1"} and filled[::4].eq("1").all() and filled[1::4].eq("0").all()
+    frame["smoker"] = ["1", "1", None, None] * 10  # how it would write no is not known
+    frame.to_csv(tmp_path / "gaps.csv", index=False)
+    assert said(capsys, "impute", trained, tmp_path / "gaps.csv", "-o", tmp_path / "filled.csv")[2] == 0
+    filled = pandas.read_csv(tmp_path / "filled.csv", dtype=str)["smoker"]
+    assert set(filled) == {"yes", "no"} and filled[::4].eq("yes").all()
 
 
 def test_a_run_is_measured_and_read_from_the_command_line(

@@ -117,6 +117,7 @@ def test_frames_and_dicts_are_read_alike(tmp_path: Path):
     frame.to_parquet(tmp_path / "t.parquet")
     assert read_columns(tmp_path / "t.parquet") == found
     assert read_columns({"a": torch.tensor([1.0, 2.5]), "b": (None, "x")}) == {"a": ["1", "2.5"], "b": [None, "x"]}
+    assert read_columns({"a": np.array([[1.5], [2.5]])}) == {"a": ["1.5", "2.5"]}
     assert is_table(frame) and is_table({}) and not is_table(np.zeros(3)) and not is_table([1])
 
 
@@ -132,6 +133,12 @@ def test_frames_and_dicts_are_read_alike(tmp_path: Path):
         ({"a": [1, object()]}, "row 2 of the column 'a' cannot be read: a label must be a number or text"),
         ({"a": [1.0, float("inf")]}, "row 2 of the column 'a' cannot be read: a label must be a finite number"),
         (pandas.DataFrame([[1, 2]], columns=["a", "a"]), "two columns of the table are called 'a'"),
+        ({1: [1, 2], "1": [3, 4]}, "two columns of the table are called '1'"),
+        ({"a": [[1], [1, 2]]}, "row 1 of the column 'a' cannot be read: a label must be a number or text"),
+        ({"a": np.array(3)}, "must be a list or array of values"),
+        ({"a": {1, 2}}, "must be a list or array of values"),
+        ([[1, 2]], "the table must be a file, a data frame or a dict of columns; got list"),
+        (None, "the table must be a file, a data frame or a dict of columns; got NoneType"),
     ],
 )
 def test_unusable_frames_are_refused(table: object, words: str):
@@ -203,6 +210,28 @@ def test_decoded_numbers_are_rounded_clipped_and_shaped():
         decode_rows(outputs, np.zeros((5, 4)))
 
 
+@pytest.mark.parametrize("least", [0.0, 0.37, 1e6 / 3])
+def test_the_ends_of_the_training_range_come_back_exactly(least: float):
+    rain = np.maximum(np.random.default_rng(0).normal(0, 3.3, 400), 0) + least
+    outputs = Schema((Number.learn("rain", rain[:, None]),))
+    drawn = np.array([[-9.0], [9.0]], np.float32)
+    assert decode_rows(outputs, drawn)["rain"].tolist() == [rain.min(), rain.max()]
+    back = decode_rows(outputs, encode_rows(outputs, {"rain": rain}))["rain"]
+    assert (back == least).sum() == (rain == least).sum() > 150 and (back == rain.max()).any()
+    beyond = encode_rows(outputs, {"rain": [rain.max() + 50]})
+    assert decode_rows(outputs, beyond)["rain"] == [rain.max()]
+    assert decode_rows(outputs, beyond, bounded=False)["rain"] == pytest.approx([rain.max() + 50])
+
+
+def test_a_label_of_broken_numbers_is_read_as_it_was():
+    table = {"size": ["1.0", "2.5", "3.0"] * 20, "k": ["x", "y"] * 30}
+    outputs = table_collection(table, "k", kinds={"size": "label"}).outputs
+    assert outputs is not None and outputs.fields[0].values == ("1.0", "2.5", "3.0")  # type: ignore[union-attr]
+    assert encode_rows(outputs, {"size": ["3.0", "1.0"]})[:, 0, 0].tolist() == [[0, 0, 1], [1, 0, 0]]
+    whole = table_collection({**table, "size": [1, 2, 3] * 20}, "k", kinds={"size": "label"}).outputs
+    assert whole is not None and encode_rows(whole, {"size": ["3.0", "1"]})[:, 0, 0].argmax(1).tolist() == [2, 0]
+
+
 def test_a_vector_of_outputs_keeps_its_last_axis():
     field = Number.learn("v", np.array([[0.0, 1.5], [2.0, 3.5]]))
     outputs = Schema((field, Label.learn("k", ["a", "b"])))
@@ -261,6 +290,13 @@ def test_generate_is_all_others_and_condition_may_be_none():
             "two different numbers, got only 1.5; leave it out of condition (--condition)",
         ),
         (
+            [i * 1e300 for i in range(60)],
+            True,
+            {"z": "number"},
+            "'z' holds numbers from 0 to 5.9e+301, whose standard deviation no float holds; give it in other units, or",
+        ),
+        ([(i + 1) * 1e-200 for i in range(60)], False, {"z": "number"}, "whose standard deviation no float holds"),
+        (
             PEOPLE["name"],
             True,
             {},
@@ -309,6 +345,10 @@ def test_rows_without_anything_generated_are_refused_or_skipped():
             "'height' must be a finite number, or blank where it is unknown, got 't",
         ),
         ({"town": ["Oslo"], "hight": [1.6]}, "the table must hold the column 'height', did you mean 'hight'?"),
+        (
+            {"town": ["Oslo", "Oslo"], "height": [1.6, 1e300]},
+            "row 2: height was 1.5 to 2.09 in training; got 1e+300, too far off; mend it",
+        ),
     ],
 )
 def test_later_rows_that_the_model_cannot_know_are_refused(rows: dict, words: str):
@@ -324,6 +364,9 @@ def test_the_data_check_speaks_of_rows():
     assert text.startswith("60 training rows; generated are town, height (4 numbers a row as encoded).")
     assert "'height' is read as a number, for it holds values that are not whole" in text
     assert "20 of 60 rows (33 %) have no known 'sex'" in text and "ixel" not in text and "images" not in text
+    few = table_collection({"sex": ["f", "m", *[None] * 2998], "town": ["Oslo", "Bergen"] * 1500}, ["sex"])
+    text = " ".join(describe(few.train, None, "rows", "so", (), few.outputs))
+    assert "2,998 of 3,000 rows (99.93 %) have no known 'sex'" in text
     plain = table_collection(USED, [], ["town"])
     assert "No condition columns" in " ".join(describe(plain.train, None, "rows", "so", plain.notes, plain.outputs))
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from condvae.errors import Refused
+from condvae.fields import listed
 from condvae.names import label_name
 
 __all__ = ["SUFFIXES", "Cells", "is_table", "names_in", "read_columns"]
@@ -54,19 +55,25 @@ def is_table(x: object) -> bool:
 
 def cells_of(table: Any, name: str) -> Cells:
     """A data frame, or a dict of equally long columns, as text."""
+    if not is_table(table):
+        raise Refused(f"{name} must be a file, a data frame or a dict of columns; got {type(table).__name__}")
     names = list(table) if isinstance(table, Mapping) else list(table.columns)
-    doubled = next((one for one in names if names.count(one) > 1), None)
+    called = [str(one) for one in names]
+    doubled = next((one for one in called if called.count(one) > 1), None)
     if doubled is not None:
         raise Refused(f"two columns of {name} are called {doubled!r}; give each its own name")
     found: Cells = {}
     for one in names:
         values = table[one]
-        if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
+        if not listed(values):
             raise Refused(f"the column {one!r} of {name} must be a list or array of values, got {values!r:.60}")
-        if np.ndim(values) > 1 and np.shape(values)[1:] != (1,):
+        shape = tuple(getattr(values, "shape", ()))
+        if shape[1:] == (1,):
+            values = np.reshape(values, -1)
+        elif len(shape) > 1:
             raise Refused(
-                f"the column {one!r} of {name} must hold one value a row, got the shape {list(np.shape(values))}; give "
-                "each of its numbers a column"
+                f"the column {one!r} of {name} must hold one value a row, got the shape {list(shape)}; give each of "
+                "its numbers a column"
             )
         if str(getattr(values, "dtype", "")) in ("float16", "float32"):
             values = np.asarray(values)  # a data frame's own entries widen 0.1 to 0.10000000149011612

@@ -92,15 +92,15 @@ def fit_for(
     kind: str = "auto",
     seed: int = 0,
     components: int = FINE[1],
-) -> LabelMixture | JointMixture | None:
-    """The density that suits a schema, fitted: `LabelMixture` for no field or one label, else `JointMixture`.
+) -> LabelMixture | JointMixture:
+    """The density that suits a schema of labels and numbers, fitted: `LabelMixture` for no field or one label, else
+    `JointMixture`.
 
     columns: field name -> column of N rows, as `Schema.index` gives them; c: the same encoded; the other arguments as
-    in `fit_density`. None for a schema with a partial picture: what is seen of one says too much of z for a density of
-    labels and numbers, and the model's own prior reads it. Refused as in `fit_density`, and where rows do not match.
+    in `fit_density`. What is seen of a picture says too much of z for either (see `unseen`). Refused as in
+    `fit_density`, and where rows do not match.
     """
-    if schema.picture is not None:
-        return None
+    assert schema.picture is None, "a density is of labels and numbers alone"
     rows = np.shape(z)[-2]
     if c.rows != rows:
         raise Refused(f"c must hold one row for each of the {rows} rows of z; got {c.rows}")

@@ -12,6 +12,7 @@ import torch
 from condvae.conditions import Schema
 from condvae.images import Images, unit
 from condvae.kinds import Names, label_values
+from condvae.names import counted
 
 if TYPE_CHECKING:
     from condvae.data import Part
@@ -72,7 +73,8 @@ def describe(
         said += [*notes, _range_words(train.x)]
     else:
         names = ", ".join(field.name for field in outputs.fields)
-        said = [f"{n:,} training rows{held}; generated are {names} ({width} numbers a row as encoded).", *notes]
+        wide = f"{counted(width, 'number')} a row as encoded"
+        said = [f"{n:,} training rows{held}; generated are {names} ({wide}).", *notes]
     if not train.labels and not train.numbers:
         asked = (
             "only what is seen of a picture can be given."
@@ -108,6 +110,11 @@ def _range_words(x: Images) -> str:
     return f"Pixels lie within {x.low:g} to {x.high:g} (of {top})."
 
 
+def _percent(share: float) -> str:
+    """A share to two digits; to four where two would make it 1e+02."""
+    return f"{100 * share:.{2 if share < 0.995 else 4}g} %"
+
+
 def _is_attribute(names: Names) -> bool:
     return {name for name in names if name is not None} == {"no", "yes"}
 
@@ -115,7 +122,7 @@ def _is_attribute(names: Names) -> bool:
 def _missing_words(one: str, missing: int, rows: int, what: str) -> list[str]:
     if not missing:
         return []
-    share = f"{100 * missing / rows:.2g} %"
+    share = _percent(missing / rows)
     return [f"{missing:,} of {rows:,} {what} ({share}) have no known {one!r}; they are trained on as unknown."]
 
 
@@ -126,7 +133,7 @@ def _attributes_words(attributes: dict[str, Names], what: str) -> list[str]:
         counts = Counter(names)
         known = counts["yes"] + counts["no"]
         share = counts["yes"] / known
-        shares.append(f"{one} {100 * share:.2g} %")
+        shares.append(f"{one} {_percent(share)}")
         missing += _missing_words(one, len(names) - known, len(names), what)
         if min(share, 1 - share) < _RARE or min(counts["yes"], counts["no"]) < _FEW:
             word = "yes" if share < 0.5 else "no"

@@ -62,7 +62,7 @@ def number_text(field: Number, entry: Sequence[float]) -> str:
     """An entry of a number as it may be asked for, to about a hundredth of its range."""
     parts: list[str] = []
     for one, low, high in zip(field.rounded(np.asarray(entry, np.float64)), field.low, field.high, strict=True):
-        digits = max(0, 2 - math.floor(math.log10(high - low)))
+        digits = 0 if field.whole else max(0, 2 - math.floor(math.log10(high - low)))
         parts.append(f"{one:.{min(digits, 12)}f}")
     return ":".join(parts)
 

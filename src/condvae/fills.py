@@ -37,7 +37,7 @@ def fill(
     field, n = learned.schema.picture, whole(n, "n", 1)
     if field is None:
         raise Refused("this model fills no holes; train one with holes='any' (--holes any)")
-    told, known = told_pictures(learned, x, seen)
+    original, told, known = told_pictures(learned, x, seen)
     count = len(told)
     columns = columns_of(learned, given, count)
     asked: dict[str, Any] = {}
@@ -45,7 +45,6 @@ def fill(
         column = columns[other.name]
         asked[other.name] = told if other is field else decoded(other, column)
     out = generate(learned, asked, n, seed, temperature, prior, guidance)
-    original = np.asarray(x, np.float32)
     return np.where(known[:, None], original[:, None], out)
 
 
@@ -56,12 +55,13 @@ def decoded(field: Field, column: np.ndarray) -> list[Any]:
     return list(column)
 
 
-def told_pictures(learned: Learned, x: Any, seen: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(what the model is told [N, C + 1, H, W], seen [N, C, H, W] bool) of pictures and masks, checked."""
+def told_pictures(learned: Learned, x: Any, seen: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(pictures float32, what the model is told [N, C + 1, H, W], seen [N, C, H, W] bool) of pictures and masks,
+    checked."""
     x = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
     seen = np.asarray(seen.detach().cpu() if isinstance(seen, Tensor) else seen)
     shape = tuple(learned.shape)
-    if x.ndim != 4 or x.shape[1:] != shape or x.dtype.kind != "f":
+    if x.ndim != 4 or x.shape[1:] != shape or x.dtype.kind != "f" or not len(x):
         raise Refused(
             f"x must be float pictures [N, C, H, W] of the shape {list(shape)} that the model was trained on; got "
             f"{list(x.shape)} {x.dtype}"
@@ -73,4 +73,4 @@ def told_pictures(learned: Learned, x: Any, seen: Any) -> tuple[np.ndarray, np.n
     inside = np.where(known, x, 0)
     if not np.isfinite(inside).all() or inside.min() < 0 or inside.max() > 1:
         raise Refused("x must lie within [0, 1] where it is seen; scale it, or mark what is not to be read as hidden")
-    return partial(inside, known), known
+    return x.astype(np.float32), partial(inside, known), known

@@ -84,7 +84,8 @@ def standardise(flow: FlowDensity, z: Tensor, c: Condition, rows: Tensor) -> Non
     mean, deviation = flow.base(c[rows])
     y = (z[:, rows] - mean) / deviation
     flow.loc.copy_(y.mean((0, 1)))
-    flow.scale.copy_(y.flatten(0, 1).std(0).clamp_min(1e-3))
+    y = y.flatten(0, 1)
+    flow.scale.copy_(y.std(0, correction=int(len(y) > 1)).clamp_min(1e-3))
 
 
 def learn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -70,14 +71,16 @@ def labels_of_files(
 def names_of_files(files: Sequence[str]) -> dict[str, int]:
     """Every name by which a file may be called -> its number; SEVERAL where two may be meant.
 
-    A longer name goes before a shorter: "a.png" means the one in the folder itself, if there is one.
+    A longer name goes before a shorter: "a.png" means the one in the folder itself, if there is one. Names are in
+    Unicode's composed form (NFC), as cells are: some systems write the files' decomposed.
     """
     found: dict[str, int] = {}
+    called = [unicodedata.normalize("NFC", name) for name in files]
     depth = max((name.count("/") for name in files), default=0) + 1
     for kept in range(depth, 0, -1):
         for suffix in (True, False):
             fresh: dict[str, int] = {}
-            for number, name in enumerate(files):
+            for number, name in enumerate(called):
                 parts = name.split("/")
                 if kept > len(parts):
                     continue
@@ -89,13 +92,13 @@ def names_of_files(files: Sequence[str]) -> dict[str, int]:
             for short, number in fresh.items():
                 found.setdefault(short, number)
     # A file's whole path is no other's short name.
-    return found | {name: number for number, name in enumerate(files)}
+    return found | {name: number for number, name in enumerate(called)}
 
 
 def roots_of(folder: Path) -> tuple[str, ...]:
     """What may stand before a file's path in the folder."""
     whole = folder.resolve()
-    return f"{whole.as_posix()}/", f"{folder.as_posix()}/", f"{whole.name}/"
+    return tuple(unicodedata.normalize("NFC", f"{one}/") for one in (whole.as_posix(), folder.as_posix(), whole.name))
 
 
 def file_of(cell: str, index: Mapping[str, int], roots: Sequence[str]) -> int | None:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ import torch
 from condvae.data import Collection, Part, part_with
 from condvae.downloads import Progress
 from condvae.errors import Refused
+from condvae.fields import listed
 from condvae.folder_labels import labels_of_files
 from condvae.images import Images
 from condvae.images_files import SUFFIXES, read_bytes
@@ -119,7 +121,8 @@ def size_of(size: int | str | Sequence[int] | None) -> tuple[int, int] | None:
     """(height, width) from 64, "64", "64x48" (height x width) or (64, 48); None stays None."""
     if size is None:
         return None
-    parts = re.split(r"[x×]", size.lower()) if isinstance(size, str) else [size] if isinstance(size, int) else [*size]
+    one: Any = size
+    parts = re.split(r"[x×]", one.lower()) if isinstance(one, str) else [*one] if listed(one) else [one]
     try:
         numbers = [int(part) for part in parts]
     except (TypeError, ValueError):

@@ -19,8 +19,9 @@ from condvae.errors import Refused
 from condvae.intake import Seen, one_request, read_image
 from condvae.masks import alpha_mask, has_alpha, hole_box, mask_from_image
 from condvae.nets import Shape
+from condvae.replies import Reply, check_amount, counted, is_arrays, write_npz
 from condvae.runs import Run, load
-from condvae.studio import MOST_VALUES, Reply, check_targets, counted, is_arrays, looked_at, read_as, write_npz
+from condvae.studio import MOST_VALUES, check_targets, looked_at, read_as
 from condvae.table_tasks import no_pictures
 from condvae.tints import tinted
 
@@ -61,8 +62,7 @@ def fill(
     target = check_targets(out)
     x, notes = read_image(Path(image).expanduser(), drawer.shape)
     seen, more = seen_of(image, mask, hole, drawer.shape)
-    if n >= 1 and n * x.size > MOST_VALUES:
-        raise Refused(f"n may be at most {MOST_VALUES // x.size:,} here; got {n:,}")
+    check_amount(n, x.size, MOST_VALUES)
     images = drawer.fill(x[None], seen[None], known, n, seed, temperature, prior)[0]
     if is_arrays(target):
         path = write_npz(target, {"x": x, "seen": seen, "images": images, "seed": np.asarray(seed)})
@@ -151,7 +151,7 @@ def spelled(text: str, label: Label) -> tuple[list[str | None], tuple[str, ...]]
     """
     text = " ".join(unicodedata.normalize("NFC", text).split())
     if not text or len(text) > LONGEST:
-        raise Refused(f"a text to write must hold 1 to {LONGEST} characters that are no spaces; got {len(text)}")
+        raise Refused(f"a text to write must hold 1 to {LONGEST} characters, not spaces alone; got {len(text)}")
     lost = missing(text, label)
     if lost:
         shown = ", ".join(label.values[:60]) + (", ..." if len(label.values) > 60 else "")

@@ -78,6 +78,8 @@ def to_array(image: Image.Image, channels: int, name: str, notes: list[str]) -> 
         notes.append(f"{name} has more than 8 bits a pixel; it was scaled to 0..1")
         grey = deep / top
         return np.stack([grey] * channels)
+    if image.mode == "LAB":  # which Pillow turns into RGB alone
+        image = image.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = _laid_on_ground(image, name, notes)
     grey = image.mode in ("1", "L", "LA")

@@ -17,6 +17,7 @@ from condvae.conditions import Field, Label, Number, Picture, Schema
 from condvae.data import Part, unit
 from condvae.errors import Refused, suggest
 from condvae.images_files import SUFFIXES, open_image, resized, to_array
+from condvae.learned import whole
 from condvae.names import counted
 from condvae.nets import Shape
 from condvae.runs import Run
@@ -137,7 +138,7 @@ def seen(
         x, notes = read_image(path, run.shape)
         return Seen(x[None], {name: [value] for name, value in given.items()}, (path.name,), notes)
     part, notes = part_of(data_of(run, what, data_dir), run)
-    if limit is not None and limit < len(part):
+    if limit is not None and whole(limit, "limit", 1) < len(part):
         part = part.take(torch.arange(limit))
         notes = (*notes, f"the first {counted(limit, 'picture')} of {what}")
     known: dict[str, Any] = run.schema.told(part.labels, part.numbers, len(part))

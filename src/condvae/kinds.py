@@ -198,7 +198,7 @@ def _refuse_first(name: str, names: Sequence[str | None], bad: set[str], what: s
 
 
 def check_column(column: Column, remedy: str, meant: bool = False, table: bool = True) -> None:
-    """Refuse a column from which nothing can be learned: of one value, or an identifier.
+    """Refuse a column from which nothing can be learned: of one value, an identifier, numbers beyond all measure.
 
     remedy: what to do without it, such as "leave it out". meant: the user said of what kind it is, so that a label of
     many values is no mistake. table: whether the column is one of a table, not labels given from Python.
@@ -224,13 +224,20 @@ def check_column(column: Column, remedy: str, meant: bool = False, table: bool =
 
 
 def _check_numbers(name: str, values: np.ndarray, remedy: str) -> None:
-    """Refuse numbers of which one never differs."""
+    """Refuse numbers of which one never differs, or differs so much or so little that it cannot be standardised."""
     for place, column in enumerate(values.T):
+        which = f"{name!r}" if values.shape[1] == 1 else f"entry {place} of {name!r}"
         known = column[~np.isnan(column)]
         if len(known) == 0 or known.min() == known.max():
-            which = f"{name!r}" if values.shape[1] == 1 else f"entry {place} of {name!r}"
             found = f"only {known[0]:g}" if len(known) else "no known value at all"
             raise Refused(f"{which} must hold at least two different numbers, got {found}; {remedy}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = float(known.std())
+        if not 0 < spread < math.inf:
+            raise Refused(
+                f"{which} holds numbers from {known.min():g} to {known.max():g}, whose standard deviation no float "
+                f"holds; give it in other units, or {remedy}"
+            )
 
 
 def _strangers(values: Sequence[str]) -> str:

@@ -24,9 +24,13 @@ def closed_form(p: Distribution, q: Distribution) -> bool:
 
 
 def kl(latent: Latent) -> Tensor:
-    """KL(q || p) of one latent, [B] or [K, B]: in closed form, else log q(z) - log p(z) at the sample."""
+    """KL(q || p) of one latent, [B] or [K, B]: in closed form, else log q(z) - log p(z) at the sample.
+
+    An auxiliary latent's is always taken at the sample: its prior is given a code that was drawn in view of that very
+    sample, over which a closed form would average with the code held.
+    """
     assert latent.q is not None, "a latent settled from its prior has no posterior"
-    if closed_form(latent.p, latent.q):
+    if latent.role != "auxiliary" and closed_form(latent.p, latent.q):
         return kl_divergence(latent.q, latent.p)
     return latent.q.log_prob(latent.z) - latent.p.log_prob(latent.z)
 

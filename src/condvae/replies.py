@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from condvae import pictures
+from condvae.errors import Refused
 from condvae.intake import shown
 from condvae.names import counted
 
-__all__ = ["Reply", "aligned", "cell", "counted", "is_arrays", "texts", "write_npz"]
+__all__ = ["Reply", "aligned", "cell", "check_amount", "counted", "is_arrays", "texts", "write_npz"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,12 @@ class Reply:
     data: Any = None
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def check_amount(n: int, each: int, most: int) -> None:
+    """Refuse n draws of `each` values that are more than `most` together, before any work is done."""
+    if n >= 1 and n * each > most:
+        raise Refused(f"n may be at most {most // each:,} here; got {n:,}")
 
 
 def is_arrays(target: str) -> bool:
@@ -56,7 +64,10 @@ def plain(values: Sequence[Any] | np.ndarray) -> np.ndarray:
 def write_npz(target: str, arrays: Mapping[str, np.ndarray]) -> Path:
     """Write arrays as an npz file, whole or not at all."""
     memory = io.BytesIO()
-    np.savez_compressed(memory, allow_pickle=False, **dict(arrays))
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:  # numpy.savez takes no array called "file"
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
     return pictures.write_bytes(memory.getvalue(), target)
 
 

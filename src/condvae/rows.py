@@ -17,7 +17,7 @@ from condvae.conditions import Label, Number, Schema
 from condvae.heads import Pixels
 from condvae.trace import Condition, Draw
 
-CELLS = 950  # level of the noise that cells are drawn with: no latent has it
+CELLS, MORE = 950, 10_000  # levels of the noise that the first 50 columns, and all others, are drawn with
 LEAST, MOST = -6.0, 3.0  # log of a number's noise, in its standard deviations
 STEP = 0.29  # standard deviation of rounding to whole numbers, 1 / sqrt(12)
 
@@ -39,6 +39,12 @@ class RowHead(nn.Module):
 def wide(field: Any) -> int:
     """Parameters of one column's distribution."""
     return len(field.values) if isinstance(field, Label) else 2 * field.size
+
+
+def level_of(column: int) -> int:
+    """The level of the noise that a column's cells are drawn with: no latent has it, nor a label that is drawn because
+    it was not asked for."""
+    return (CELLS if column < 50 else MORE) + column
 
 
 class Row(Pixels):
@@ -98,7 +104,7 @@ class Row(Pixels):
             if isinstance(field, Label):
                 index = block.argmax(-1)
                 if draw is not None:
-                    uniform = draw.noise.uniform([count, 1], CELLS + number).to(block)
+                    uniform = draw.noise.uniform([count, 1], level_of(number)).to(block)
                     share = (block / heat).softmax(-1).cumsum(-1)
                     index = (uniform >= share).sum(-1).clamp_max(block.shape[-1] - 1)
                 parts.append(torch.nn.functional.one_hot(index, block.shape[-1]).to(block))
@@ -106,7 +112,7 @@ class Row(Pixels):
                 assert isinstance(field, Number)
                 mean, log_sigma = self.normal(field, block)
                 if draw is not None:
-                    noise = draw.noise.normal([count, field.size], CELLS + number).to(block)
+                    noise = draw.noise.normal([count, field.size], level_of(number)).to(block)
                     mean = mean + heat * log_sigma.exp() * noise
                 parts.append(mean)
             if field.optional:

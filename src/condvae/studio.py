@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from condvae.conditions import Label
 from condvae.errors import Refused
 from condvae.gallery import plane, tiles
 from condvae.intake import Seen, combinations, example, parse, seen
-from condvae.replies import Reply, cell, counted, is_arrays, texts, write_npz
+from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, load
 from condvae.storage import write_text
 from condvae.table_studio import generate_rows, reconstruct_rows, table_seen
@@ -56,8 +57,7 @@ def generate(
         return generate_rows(drawer, words, n, out, npz, seed, temperature, prior, guidance)
     columns, names = combinations(parse(words, drawer.schema))
     check_targets(out, npz)
-    if n >= 1 and n * len(names) * int(np.prod(drawer.shape)) > MOST_VALUES:
-        raise Refused(f"n may be at most {MOST_VALUES // (len(names) * int(np.prod(drawer.shape))):,} here; got {n:,}")
+    check_amount(n, len(names) * math.prod(drawer.shape), MOST_VALUES)
     images = drawer.generate(columns, n, seed, temperature, prior, guidance=guidance)
     if not columns:
         images = images[None]

@@ -58,7 +58,7 @@ def compared(
     """n >= 2 draws for the condition of each real row x [N, 1, 1, W], and how x lies among them."""
     outputs, rows = learned.outputs, len(x)
     assert outputs is not None, "only a model of rows draws rows"
-    real = decode_rows(outputs, x)
+    real = decode_rows(outputs, x, bounded=False)  # a value that training did not reach counts as it is
     known = {field.name: mask for field, mask in known_cells(outputs, x)}
     labels = [field for field in outputs.fields if isinstance(field, Label)]
     place = {field.name: np.full(rows, np.nan) for field in outputs.fields if isinstance(field, Number)}

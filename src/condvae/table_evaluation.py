@@ -34,13 +34,14 @@ class Score(Finding):
 
     @property
     def better(self) -> bool:
-        """Whether the draws are better than the training distribution, by more than two standard errors."""
-        return self.unconditional - self.model > 2 * (self.error or 0.0)
+        """Whether the draws are better than the training distribution, by more than two standard errors; no single row
+        tells."""
+        return self.error is not None and self.unconditional - self.model > 2 * self.error
 
     @property
     def worse(self) -> bool:
-        """Whether they are worse, by more than two standard errors."""
-        return self.model - self.unconditional > 2 * (self.error or 0.0)
+        """Whether they are worse, by more than two standard errors; no single row tells."""
+        return self.error is not None and self.model - self.unconditional > 2 * self.error
 
 
 class NumberColumn(Finding):

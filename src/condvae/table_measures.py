@@ -202,7 +202,8 @@ def correlations(outputs: Schema, x: np.ndarray, seen: Compared) -> Correlations
     if not pairs.any():
         return None
     r = real[pairs]
-    chance = float(((1 - r * r) * math.sqrt(2 / math.pi / max(1, len(x)))).mean())
+    # by the correlations of the draws, which are many: those of a few real rows are near to 1 by chance
+    chance = float(((1 - made[pairs] ** 2) * math.sqrt(2 / math.pi / max(1, len(x)))).mean())
     return Correlations(
         difference=float(np.abs(made[pairs] - r).mean()),
         apart=float(np.abs(r).mean()),
@@ -266,9 +267,10 @@ def exchanged(
     right, other = (compared(learned, model, rows, one, EXCHANGED, seed) for one in (own, few))
     rise: dict[str, float] = {}
     for name in seen.score:
-        before, after = np.nanmean(right.score[name]), np.nanmean(other.score[name])
-        if np.isfinite(before) and before > 0:
-            rise[name] = float(after / before - 1)
+        told = right.known[name]
+        before, after = (float(one.score[name][told].sum()) for one in (right, other))
+        if before > 0:
+            rise[name] = after / before - 1
     return ConditionUse(
         lost=estimate(log_prob[known] - wrong.log_prob),
         columns=rise,
@@ -289,7 +291,7 @@ def told_by(outputs: Schema, field: Field, column: np.ndarray, x: np.ndarray) ->
     for one, place in places:
         values = [flat[(group == g) & known[one.name], place] for g in np.unique(group)]
         values = [some for some in values if len(some) > 1]
-        if len(values) < 2 or all(some.std() < 1e-9 for some in values):
+        if len(values) < 2 or np.ptp(np.concatenate(values)) < 1e-9:
             continue
         if by_chance(values) * len(places) < RARE:
             found[one.name] = None
@@ -297,11 +299,15 @@ def told_by(outputs: Schema, field: Field, column: np.ndarray, x: np.ndarray) ->
 
 
 def by_chance(groups: Sequence[np.ndarray]) -> float:
-    """How often means of groups of one distribution differ as much: one-way analysis of variance (Fisher, 1925)."""
+    """How often means of groups of one distribution differ as much: one-way analysis of variance (Fisher, 1925).
+
+    Groups within which nothing varies count as if one row of each had strayed.
+    """
     from scipy.special import fdtrc
 
     every = np.concatenate(groups)
     between = sum(len(one) * (one.mean() - every.mean()) ** 2 for one in groups)
     within = sum(float(np.square(one - one.mean()).sum()) for one in groups)
+    within = within if within > 1e-9 * between else len(groups) * between / len(every)
     free, left = len(groups) - 1, len(every) - len(groups)
     return float(fdtrc(free, left, (between / free) / (within / left)))

@@ -74,7 +74,8 @@ def histograms(places: Sequence[Axes], both: Sequence[tuple[np.ndarray, np.ndarr
     """Shares of values a bin, on one scale over the conditions."""
     every = np.concatenate([values for pair in both for values in pair])
     low, high = np.quantile(every, [0.002, 0.998]) if len(every) else (0.0, 1.0)
-    whole = bool(len(every)) and bool((every == np.round(every)).all()) and high - low < 60
+    near = max(abs(low), abs(high)) < 1e15  # further off, floats that are a half apart are one
+    whole = bool(len(every)) and bool((every == np.round(every)).all()) and high - low < 60 and near
     step = max(1, round((high - low) / BINS))
     edges = (
         np.arange(np.floor(low) - 0.5, high + step + 0.5, step) if whole else np.linspace(low, high + 1e-9, BINS + 1)
@@ -112,7 +113,7 @@ def bar_pairs(places: Sequence[Axes], both: Sequence[tuple[np.ndarray, np.ndarra
             text = values.astype(str)
             shares = np.array([(text == name).sum() for name in shown], float) / max(1, len(text))
             place.barh(np.arange(len(shown)) + shift, shares, 0.36, color=colour)
-            top = max(top, float(shares.max()))
+            top = max(top, float(shares.max(initial=0)))
         place.set_ylim(len(shown) - 0.45, -0.55)
         place.set_yticks(np.arange(len(shown)), [""] * len(shown))
         place.tick_params(axis="y", length=0)

@@ -13,6 +13,7 @@ from PIL.Image import Image
 from condvae import pictures, plots, table_plots
 from condvae.conditions import Field, Label, Number, Picture
 from condvae.data import Collection, Part
+from condvae.field_pictures import number_text
 from condvae.learned import Columns
 from condvae.report import Section, write_report
 from condvae.reporting import settings_section, title, unseen_part
@@ -115,12 +116,13 @@ def compared_picture(run: Run, collection: Collection, part: Part, found: TableE
         part, whence = collection.train, "the training rows"
     _, columns, seen = conditioned(run.learned, part.x, told_of(run, part), SHOWN, DRAWS)
     field = contrasting(run, found)
-    groups = {"all rows": np.ones(len(seen.encoded) // DRAWS, bool)} if field is None else contrasts(field, columns)
+    groups = {} if field is None else contrasts(field, columns)
+    groups = groups or {"all rows": np.ones(len(seen.encoded) // DRAWS, bool)}
     names = shown_columns(run, found)
     real = [{name: cells(seen, name, rows, False) for name in names} for rows in groups.values()]
     drawn = [{name: cells(seen, name, rows, True) for name in names} for rows in groups.values()]
     said = f"Grey: {whence}; blue: drawn for the conditions of the same rows"
-    if field is not None:
+    if field is not None and len(groups) > 1:
         said += f", apart by {field.name}; upright lines: the means"
     return table_plots.distributions(real, drawn, list(groups)), said
 
@@ -133,7 +135,8 @@ def contrasting(run: Run, found: TableEvaluation) -> Field | None:
 
 
 def contrasts(field: Field, columns: Columns) -> dict[str, np.ndarray]:
-    """At most three groups of rows that differ in a field: its most frequent names, or its lowest to highest third."""
+    """At most three groups of rows that differ in a field: its most frequent names, or its lowest to highest third;
+    none where nothing is known of it, or it does not differ."""
     column = columns[field.name]
     if isinstance(field, Label):
         counts = np.bincount(column[column >= 0], minlength=len(field.values))
@@ -147,8 +150,9 @@ def contrasts(field: Field, columns: Columns) -> dict[str, np.ndarray]:
     for place, (low, high) in enumerate(pairwise(ends)):
         rows = (flat >= low if place == 0 else flat > low) & (flat <= high)
         if rows.any():
-            found[f"{field.name} {flat[rows].min():.3g} to {flat[rows].max():.3g}"] = rows
-    return found or {field.name: np.ones(len(flat), bool)}
+            least, most = (number_text(field, [end]) for end in (flat[rows].min(), flat[rows].max()))
+            found[f"{field.name} {least} to {most}"] = rows
+    return found
 
 
 def shown_columns(run: Run, found: TableEvaluation) -> list[str]:

@@ -16,7 +16,8 @@ from condvae.conditions import Label
 from condvae.data import Collection
 from condvae.errors import Refused
 from condvae.intake import Seen, combinations, one_request, parse, shown
-from condvae.replies import Reply, aligned, counted, is_arrays, texts, write_npz
+from condvae.learned import whole
+from condvae.replies import Reply, aligned, check_amount, counted, is_arrays, texts, write_npz
 from condvae.reporting import flattering
 from condvae.runs import Run, load
 from condvae.storage import write_text
@@ -55,9 +56,7 @@ def generate_rows(
     for target in (out, npz):
         check_ending(run, target, ENDINGS if target is out else (".npz",))
     asked, names = combinations(parse(words, run.schema))
-    width = run.shape[-1] + len(asked)
-    if n >= 1 and n * len(names) * width > MOST_CELLS:
-        raise Refused(f"n may be at most {MOST_CELLS // (len(names) * width):,} here; got {n:,}")
+    check_amount(n, len(names) * (run.shape[-1] + len(asked)), MOST_CELLS)
     drawn = run.generate(asked, n, seed, temperature, prior, guidance=guidance)
     columns: dict[str, Sequence[Any] | np.ndarray] = {
         name: [value for value in values for _ in range(n)] for name, values in asked.items()
@@ -144,7 +143,7 @@ def table_seen(run: Run, table: str, given: Sequence[str] = (), limit: int | Non
     known: dict[str, Any] = run.schema.told(part.labels, part.numbers, len(part))
     told = one_request(given, run.schema, "--given")
     known |= {name: [value] * len(part) for name, value in told.items()}
-    rows = len(part) if limit is None else min(limit, len(part))
+    rows = len(part) if limit is None else min(whole(limit, "limit", 1), len(part))
     notes = (f"the first {counted(rows, 'row')} of {table}",) if rows < len(part) else ()
     x = part.x[slice(0, rows)].numpy()
     return Seen(
@@ -168,6 +167,7 @@ def reconstruct_rows(
 def impute(run: str, table: str, out: str | None = None, seed: int = 0, prior: str | None = None) -> Reply:
     """A table whose blanks, of columns that the run generates, are filled by one draw each; other cells stay.
 
+    Names are written as the table writes them; a column where it does not hold all that are needed, as the run does.
     out: .csv, .tsv, .npz or .parquet; without it the first 20 rows are shown.
     """
     drawer = load(run)
@@ -180,26 +180,29 @@ def impute(run: str, table: str, out: str | None = None, seed: int = 0, prior: s
     notes: list[str] = []
     cells = read_columns(path, notes)
     found = filled(drawer.learned, path, seed=seed, prior=prior)
-    whole: dict[str, Sequence[Any] | np.ndarray] = dict(cells)
+    full: dict[str, Sequence[Any] | np.ndarray] = dict(cells)
     blanks = 0
     for field in drawer.outputs.fields:
         before = cells.get(field.name) or [None] * len(found.effective)
         drawn = found.columns[field.name][:, 0]
         blanks += sum(one is None for one in before)
         if isinstance(field, Label):
-            whole[field.name] = [new if one is None else one for one, new in zip(before, drawn, strict=True)]
+            own = {name: one for one, name in zip(before, drawn, strict=True) if one is not None}
+            if all(name in own for name in drawn):  # where it writes 1 and 0, what is filled in is one of them
+                drawn = [own[name] if one is None else one for one, name in zip(before, drawn, strict=True)]
+            full[field.name] = list(drawn)
         else:
-            whole[field.name] = [word(new) if one is None else one for one, new in zip(before, drawn, strict=True)]
+            full[field.name] = [word(new) if one is None else one for one, new in zip(before, drawn, strict=True)]
     weak = int((found.effective < FEW).sum())
     if weak:
         rows = counted(weak, "row")
         notes.append(f"the known cells of {rows} are unlikely under the model: trust what fills them less")
     said = f"{counted(blanks, 'blank')} filled in {counted(int((~np.isnan(found.effective)).sum()), 'row')}"
     if out is None:
-        return Reply((*printed(whole), said), None, (), tuple(notes))
+        return Reply((*printed(full), said), None, (), tuple(notes))
     if Path(out).suffix.lower() in (".npz", ".parquet"):
-        whole |= {name: values[:, 0] for name, values in found.columns.items()}
-    written = write_rows(out, whole)
+        full |= {name: values[:, 0] for name, values in found.columns.items()}
+    written = write_rows(out, full)
     return Reply((f"{said}: {written}",), None, (written,), tuple(notes))
 
 

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from condvae.columns import read_columns
-from condvae.conditions import Field, Label, Number, Picture, Schema
+from condvae.conditions import Field, Label, Picture, Schema
 from condvae.data import Part, part_with
 from condvae.errors import Refused, suggest
 from condvae.images import Images
-from condvae.kinds import Column, Kind, read_cells
+from condvae.kinds import Column
 from condvae.learned import Asked, Columns, Learned, chunks, named, rows_of, seed_in, whole
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
 from condvae.objectives import effective_samples
-from condvae.tables import Cells, decode_rows, encode_rows, encoded, refuse_strange
+from condvae.tables import Cells, cells_of_field, decode_rows, encode_rows, encoded
 from condvae.trace import Condition, Draw, sample
 
 __all__ = ["Imputed", "condition_cells", "impute", "no_pictures", "part_of_table", "rows_given"]
@@ -47,21 +47,13 @@ def no_pictures(outputs: Schema | None, what: str) -> None:
         raise Refused(f"{what} is for pictures, and this run generates rows of a table ({made})")
 
 
-def kind_of(field: Field) -> Kind:
-    """The kind as which a table's column of that field is read."""
-    return "number" if isinstance(field, Number) else "attribute" if field.kind == "attribute" else "label"
-
-
 def condition_cells(schema: Schema, cells: Cells) -> list[Column]:
     """The columns of a table that the model may be asked for; Refused where a value was never seen in training."""
-    found: list[Column] = []
-    for field in schema.fields:
-        if field.name in cells and not isinstance(field, Picture):
-            column = read_cells(field.name, cells[field.name], kind_of(field))
-            if isinstance(field, Label):
-                refuse_strange(field, column)
-            found.append(column)
-    return found
+    return [
+        cells_of_field(field, cells[field.name])
+        for field in schema.fields
+        if field.name in cells and not isinstance(field, Picture)
+    ]
 
 
 def part_of_table(learned: Learned, table: Any) -> Part:
@@ -82,7 +74,7 @@ def rows_given(learned: Learned, table: Any, given: Asked | None = None) -> tupl
     given: field -> one value, or one a row; goes before the table's own columns.
     """
     told = dict(named(given, "what is given"))
-    if isinstance(table, np.ndarray | Tensor | Images):
+    if isinstance(table, Tensor | Images) or (isinstance(table, np.ndarray) and table.dtype.kind in "biuf"):
         return rows_of(learned, table), told
     part = part_of_table(learned, table)
     return part.x, {**part.labels, **part.numbers, **told}
@@ -144,10 +136,7 @@ def refuse_nothing_known(outputs: Schema, cells: Cells) -> None:
 
 def blank_cells(field: Field, cells: Cells, rows: int) -> Column:
     """A generated column, blank or not; wholly blank where the table lacks it."""
-    column = read_cells(field.name, cells.get(field.name) or [None] * rows, kind_of(field))
-    if isinstance(field, Label):
-        refuse_strange(field, column)
-    return column
+    return cells_of_field(field, cells.get(field.name) or [None] * rows)
 
 
 def told(schema: Schema, cells: Cells, rows: int) -> Columns:

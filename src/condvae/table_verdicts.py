@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from condvae.findings import Likelihood, Share
@@ -12,6 +13,7 @@ __all__ = ["table_verdicts"]
 
 NEAR, NEARER = 0.05, 0.03  # what is surely further off is no longer calibrated; the second of 90 % intervals
 WIDE = 0.25  # an interval of a share that is wider tells nothing
+UNSURE = 0.2  # nats that a field may cost for all that so few rows tell: it is not said to change nothing
 SILENT = 0.01  # nats: a field whose values cost less is taken to change nothing
 FAR = 0.05  # distance of distributions beyond chance that is said
 LOOSE = 0.1  # mean difference of correlations beyond chance that is said
@@ -54,8 +56,11 @@ def about_conditions(conditions: Mapping[str, ConditionUse]) -> tuple[list[str],
     heeded: list[str] = []
     for name, use in conditions.items():
         cost = f"another row's {name} costs {use.lost.text()}"
-        if use.lost.mean > max(SILENT, 2 * (use.lost.standard_error or 0.0)):
+        error = 2 * (use.lost.standard_error or 0.0)
+        if use.lost.mean > max(SILENT, error):
             heeded.append(f"{name} ({use.lost.mean:.2f} nats)")
+        elif use.lost.mean + error > UNSURE:
+            bad.append(f"Whether {name} is heeded cannot be told from {counted(use.lost.images, 'row')}: {cost}.")
         elif use.told_by:
             bad.append(
                 f"{name} is ignored: {cost}, next to nothing, though real {listed(use.told_by)} "
@@ -125,9 +130,12 @@ def about_distributions(
     numbers: Mapping[str, NumberColumn], names: Mapping[str, NameColumn]
 ) -> tuple[list[str], list[str]]:
     """Whether columns are distributed over all rows as the real ones: (what is wrong, what is well)."""
-    both = [(name, found, "KS") for name, found in numbers.items()]
-    both += [(name, found, "total variation") for name, found in names.items()]
-    far = [(name, found, kind) for name, found, kind in both if found.distance > found.chance + FAR]
+    both = [(name, found, "KS", FAR) for name, found in numbers.items()]
+    # of names the distance by chance is a mean, of numbers one that is seldom passed
+    both += [
+        (name, found, "total variation", max(FAR, 0.5 / math.sqrt(found.right.of))) for name, found in names.items()
+    ]
+    far = [(name, found, kind) for name, found, kind, room in both if found.distance > found.chance + room]
     bad = [
         f"Drawn {name} is distributed unlike the real one: {kind} distance {found.distance:.2f}, by chance "
         f"{found.chance:.2f}. {LONGER}"
@@ -141,7 +149,7 @@ def about_correlations(found: Correlations | None) -> tuple[list[str], list[str]
     if found is None:
         return [], []
     told = f"their correlations are {found.difference:.2f} off on average, by chance about {found.chance:.2f}"
-    if found.difference > found.chance + LOOSE:
+    if found.difference > max(found.chance + LOOSE, 2.5 * found.chance):  # of one pair, 2.5 means are two deviations
         return [f"Drawn columns hang together unlike the real ones: {told}. {LONGER}"], []
     return [], [f"Drawn columns hang together as the real ones: {told}."]
 

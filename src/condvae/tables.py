@@ -7,19 +7,22 @@ rows had blanks; as a picture of one line, [1, 1, W], so that whatever holds pic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from condvae.columns import Cells, read_columns
-from condvae.conditions import Label, Number, Schema
+from condvae.conditions import Field, Label, Number, Schema
 from condvae.data import Collection, part_with
 from condvae.errors import Refused, suggest
 from condvae.images import Images
-from condvae.kinds import Column, Kind, check_column, check_kinds, check_named, kinds_words, read_cells
+from condvae.kinds import Column, check_column, check_kinds, check_named, kinds_words, read_cells
 
-__all__ = ["Cells", "decode_rows", "encode_rows", "read_columns", "table_collection"]
+__all__ = ["Cells", "cells_of_field", "decode_rows", "encode_rows", "read_columns", "table_collection"]
+
+FARTHEST = 1e15  # standard deviations off the mean: further off, the square of a float32 is infinite
 
 
 def table_collection(
@@ -139,10 +142,7 @@ def encode_rows(outputs: Schema, columns: Any) -> np.ndarray:
     for field in outputs.fields:
         if field.name not in cells:
             raise Refused(f"the table must hold the column {field.name!r}{suggest(field.name, cells)}; add it")
-        kind: Kind = "number" if isinstance(field, Number) else "label" if field.kind == "label" else "attribute"
-        column = read_cells(field.name, cells[field.name], kind)
-        if isinstance(field, Label):
-            refuse_strange(field, column)
+        column = cells_of_field(field, cells[field.name])
         if not field.optional and column.unknown.any():
             raise Refused(
                 f"row {int(column.unknown.argmax()) + 1} is blank in {field.name!r}, which training always knew; fill "
@@ -152,23 +152,40 @@ def encode_rows(outputs: Schema, columns: Any) -> np.ndarray:
     return encoded(outputs, found).numpy().reshape(rows, 1, 1, -1)
 
 
-def refuse_strange(field: Label, column: Column) -> None:
-    """Refuse a value that training never saw, with its row."""
+def cells_of_field(field: Field, cells: Sequence[str | None]) -> Column:
+    """A later table's column as the field reads it; Refused, with the row, where training saw nothing of the kind: a
+    name that is none of its own, a number beyond all measure."""
+    if isinstance(field, Number):
+        column = read_cells(field.name, cells, "number")
+        assert column.values is not None
+        with np.errstate(over="ignore"):
+            far = np.abs(field.standardised(column.values)).max(1) > FARTHEST
+        if far.any():
+            row = int(far.argmax())
+            got = f"{column.values[row, 0]:g}"
+            raise Refused(f"row {row + 1}: {field.name} was {field.range_words()}; got {got}, too far off; mend it")
+        return column
+    assert isinstance(field, Label), "a table's columns are labels and numbers"
+    column = read_cells(field.name, cells, "label" if field.kind == "label" else "attribute")
     known = {*field.values, None}
+    if field.kind == "label":  # a name as it stands goes before what it is made of: 1.0 may be a name beside 2.5
+        names = tuple(cell if cell in known else name for cell, name in zip(cells, column.names, strict=True))
+        column = replace(column, names=names)
     row = next((i for i, one in enumerate(column.names) if one not in known), None)
     if row is not None:
         try:
             field.name_of(column.names[row])
         except Refused as refused:
             raise Refused(f"row {row + 1}: {refused}; training never saw it, so leave the row out") from None
+    return column
 
 
-def decode_rows(outputs: Schema, x: np.ndarray) -> dict[str, np.ndarray]:
+def decode_rows(outputs: Schema, x: np.ndarray, bounded: bool = True) -> dict[str, np.ndarray]:
     """Encoded rows [..., W] or [..., 1, 1, W] -> column name -> values [...], in the table's own names and units.
 
     Labels are the names of the greatest entry of their block (dtype object). Numbers are float64, whole where training
-    saw whole numbers alone, and kept within the least and greatest value of training: a Normal's tails reach beyond.
-    Known-flags are not read: every entry gets a value. A vector of D numbers gives [..., D].
+    saw whole numbers alone, and, if `bounded`, kept within the least and greatest value of training: a Normal's tails
+    reach beyond. Known-flags are not read: every entry gets a value. A vector of D numbers gives [..., D].
     """
     x = np.asarray(x)
     if x.ndim >= 3 and x.shape[-3:-1] == (1, 1):
@@ -181,7 +198,10 @@ def decode_rows(outputs: Schema, x: np.ndarray) -> dict[str, np.ndarray]:
         if isinstance(field, Label):
             found[field.name] = np.asarray(field.values, object)[block.argmax(-1)]
         elif isinstance(field, Number):
-            values = block.astype(np.float64) * np.asarray(field.deviation) + np.asarray(field.mean)
-            values = np.clip(field.rounded(values), field.low, field.high)
+            values = field.rounded(block.astype(np.float64) * np.asarray(field.deviation) + np.asarray(field.mean))
+            ends = np.asarray([field.low, field.high])
+            for end, entry in zip(ends, field.standardised(ends).astype(np.float32), strict=True):
+                values = np.where(block == entry, end, values)  # exactly, whatever float32 lost: draws pile up there
+            values = np.clip(values, *ends) if bounded else values
             found[field.name] = values[..., 0] if field.size == 1 else values
     return found

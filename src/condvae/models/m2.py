@@ -189,7 +189,7 @@ class M2(Model):
         if self.auxiliary is not None and a is not None:
             prior: Any = self.auxiliary.prior
             p = prior.conclude(prior.look(x, blank)[index], told.beside(code.z))
-            divergence = divergence + kl(Latent(p, rows_of(aside[0], index), a))
+            divergence = divergence + kl(Latent(p, rows_of(aside[0], index), a, "auxiliary"))
         return self.vae.decoder(code.z, told), divergence
 
     def observed(self, pixels: Any, x: Tensor, told: Condition, share: Tensor) -> None:

@@ -9,21 +9,26 @@ same labels alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from condvae.baselines import supervised
 from condvae.calibration import CLASSIFIER, calibration
 from condvae.conditions import Label
+from condvae.plots_few import errors_by_labels
 from condvae.recipes.base import Line, Outcome, Recipe
 from condvae.recipes.drawing import standard_pictures
 from condvae.recipes.proof import proof
+from condvae.results import read
 from condvae.tasks import classify
 
 PAPER = {"100": 11.97}  # test error of M2, per cent
 SLIDES = {"dense-1000": (4.7, 5.1), "dense-600": (11.5, 12.0), "conv-1000": (4.2, 4.8), "conv-600": (7.0, 7.2)}
 GOALS = {"100": 1.0, "600": 0.85, "1000": 0.8, "3000": 0.7}
+GOALS_BY_COUNT = {int(count): goal for count, goal in GOALS.items()}
 OBEDIENT = 0.97  # of what the model of 1,000 labels draws
 LESS = 2 / 3  # of the supervised error, on SVHN
 
@@ -35,8 +40,8 @@ def readings(outcome: Outcome) -> dict[str, Any]:
     field = outcome.learned.schema.field(str(settings.infer))
     assert isinstance(field, Label)
     truth = field.index(part.labels[field.name])
-    read = classify(outcome.learned, part.x, field.name).probabilities
-    found = calibration(read, truth, CLASSIFIER)
+    probabilities = classify(outcome.learned, part.x, field.name).probabilities
+    found = calibration(probabilities, truth, CLASSIFIER)
     alone = supervised(outcome.learned, settings, outcome.labelled, part)
     held = outcome.history[-1].get("validation", {}).get("error")
     return {
@@ -102,6 +107,29 @@ def measure_choice(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
     error = 100 * outcome.history[-1]["validation"]["error"]
     spread = 100 * float(np.sqrt(error / 100 * (1 - error / 100) / 10_000))
     return {"held_out_error": error, "standard_error": spread}, [Line("error on held-out images, %", None, error)]
+
+
+def pictures(outcome: Outcome) -> dict[str, Image]:
+    """Those of any run, and all committed errors over the number of labels."""
+    drawn = standard_pictures(outcome)
+    curves = {} if outcome.results is None else committed(outcome.results)
+    return drawn | ({"few-labels": errors_by_labels(curves, "MNIST with few labels", GOALS_BY_COUNT)} if curves else {})
+
+
+def committed(results: Path) -> dict[str, dict[int, list[float]]]:
+    """Method -> labels -> test errors of the committed runs on MNIST, per cent; labels alone first."""
+    best = [run for run in read(results / "best-few-labels.json") if run["variant"] in GOALS]
+    paper = read(results / "kingma-m2.json")
+    found: dict[str, dict[int, list[float]]] = {}
+    for method, key, runs in (
+        ("the dense classifier, labels alone", "supervised_test_error", paper),
+        ("the convolutional classifier, labels alone", "supervised_test_error", best),
+        ("kingma-m2, dense", "test_error", paper),
+        ("best-few-labels", "test_error", best),
+    ):
+        for run in runs:
+            found.setdefault(method, {}).setdefault(run["values"]["labels"], []).append(run["values"][key])
+    return found
 
 
 DENSE: dict[str, Any] = {
@@ -174,7 +202,7 @@ RECIPES = [
         settings={**DENSE, "classify": 20.0, "hold_out": 0, "epochs": 15},
         protocol=f"60,000 training images, {DRAWN}; {MNIST}",
         measure=measure_kingma,
-        draw=standard_pictures,
+        draw=pictures,
         variants={str(count): {"labels": count} for count in (100, 600, 1000, 3000)},
         watch_test=True,
         seeds=(0,),
@@ -188,7 +216,7 @@ RECIPES = [
         protocol=f"55,000 training images, {DRAWN}, 5,000 other ones for the validation error, which chooses nothing; "
         f"{MNIST}",
         measure=measure_slides,
-        draw=standard_pictures,
+        draw=pictures,
         variants={
             f"{kind}-{count}": {"labels": count, **(CONV if kind == "conv" else {})}
             for kind in ("dense", "conv")
@@ -205,7 +233,7 @@ RECIPES = [
         settings=BEST,
         protocol=f"60,000 training images, {DRAWN}, no other label read for any choice; {MNIST}",
         measure=measure_best,
-        draw=standard_pictures,
+        draw=pictures,
         variants={
             **{count: {"labels": int(count)} for count in GOALS},
             "svhn-1000": {
