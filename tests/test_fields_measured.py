@@ -458,7 +458,7 @@ def test_rows_of_a_picture_are_what_was_asked():
     assert values == sorted(values) and len(values) == 8
     assert PLACE.low[0] <= values[0] < 2.5 and 8.5 < values[-1] <= PLACE.high[0]
     ages = Number.learn("year", np.arange(1990.0, 1994.0)[:, None].repeat(5, 1).reshape(-1, 1))
-    assert rising(ages, 8) == ["1990.00", "1991.00", "1992.00", "1993.00"]  # whole years, each once
+    assert rising(ages, 8) == ["1990", "1991", "1992", "1993"]  # whole years, each once
     only = learned(Schema((PLACE,)))
     picture = np.asarray(samples(only))
     rows = np.array_split(picture[..., 0].astype(float), 8)

@@ -192,13 +192,22 @@ def test_cutting_keeps_the_middle_and_the_aspect():
 
 
 @pytest.mark.parametrize(
-    ("size", "found"), [(64, (64, 64)), ("64", (64, 64)), ("64x48", (64, 48)), ("8X16", (8, 16)), ((32, 16), (32, 16))]
+    ("size", "found"),
+    [
+        (64, (64, 64)),
+        ("64", (64, 64)),
+        ("64x48", (64, 48)),
+        ("8X16", (8, 16)),
+        ((32, 16), (32, 16)),
+        (np.int64(64), (64, 64)),
+        (np.array([32, 16]), (32, 16)),
+    ],
 )
 def test_sizes_are_height_by_width(size: object, found: tuple[int, int]):
     assert size_of(size) == found  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("size", ["", "64x", "a", "64x48x3", 0, 3, "5000", (64, None), ()])
+@pytest.mark.parametrize("size", ["", "64x", "a", "64x48x3", 0, 3, "5000", (64, None), (), 1.5, {64}, 1j])
 def test_other_sizes_are_refused(size: object):
     with pytest.raises(Refused, match="size must be a side of 4 to 4096 pixels"):
         size_of(size)  # type: ignore[arg-type]
@@ -286,6 +295,15 @@ def test_files_may_be_named_in_several_ways(photos: Path, written: str):
         names = [name.replace("photos/", "photos/sub/") for name in names]
     table(photos, "n,who", *(f"{i},{name}" for i, name in enumerate(names)), name="t.CSV")
     assert datasets.load(photos).train.labels["n"] == ("1", "2", "0")
+
+
+def test_names_that_a_system_writes_decomposed_are_found(photos: Path):
+    save(photos, "e\u0301tude/u\u0308.png", "a.png", "o.png")
+    rows = ("\u00e9tude/\u00fc.png,x", "a.png,y", "o.png,x")
+    table(photos, "file,kind", *rows)
+    assert datasets.load(photos).train.labels["kind"] == ("y", "x", "x")
+    table(photos, "file,kind", "\u00fc,x", *rows[1:])
+    assert datasets.load(photos).train.labels["kind"] == ("y", "x", "x")
 
 
 def test_an_age_that_could_be_a_file_is_not_taken_for_one(photos: Path):

@@ -121,11 +121,19 @@ def test_fill_is_a_function_of_seed_picture_and_place(filler) -> None:
         (np.zeros((2, 1, 8, 8), np.float32), np.ones((2, 1, 8, 8), int), "bool"),
         (np.full((2, 1, 8, 8), 2.0, np.float32), np.ones((2, 1, 8, 8), bool), "0, 1"),
         (np.full((2, 1, 8, 8), np.nan, np.float32), np.ones((2, 1, 8, 8), bool), "0, 1"),
+        (np.zeros((0, 1, 8, 8), np.float32), np.ones((0, 1, 8, 8), bool), "shape"),
     ],
 )
 def test_fill_refuses_what_it_cannot_use(filler, x, seen, words) -> None:
     with pytest.raises(Refused, match=words):
         filler.fill(x, seen)
+
+
+def test_a_tensor_that_learns_is_filled_as_its_values_are(filler) -> None:
+    x, seen = stripes(2)[0], np.ones((2, 1, 8, 8), bool)
+    seen[..., 4:] = False
+    learning = torch.from_numpy(x.copy()).requires_grad_()
+    assert np.array_equal(filler.fill(learning, torch.from_numpy(seen), n=1), filler.fill(x, seen, n=1))
 
 
 def test_only_a_model_of_holes_fills() -> None:

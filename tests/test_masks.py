@@ -25,6 +25,14 @@ def test_white_is_the_hole(tmp_path, mode):
     assert notes == ()
 
 
+def test_a_mask_in_the_colours_of_print_is_read(tmp_path):
+    lightness = np.zeros((8, 16, 3), np.uint8)
+    lightness[2:4, 5:9, 0] = 255
+    Image.frombytes("LAB", (16, 8), lightness.tobytes()).save(tmp_path / "m.tif")
+    seen, _ = mask_from_image(tmp_path / "m.tif", SHAPE)
+    assert np.array_equal(~seen[0], lightness[..., 0] > 0)
+
+
 def test_the_threshold_is_one_half(tmp_path):
     grey = np.full((8, 16), 127, np.uint8)
     grey[0, :] = 128

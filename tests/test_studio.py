@@ -333,6 +333,12 @@ def test_reconstruct_restyle_classify_of_a_collection(run, data, tmp_path):
     assert np.allclose(np.sum(reply.data["probabilities"], 1), 1, atol=1e-4)
 
 
+@pytest.mark.parametrize("limit", [-1, 0])
+def test_a_limit_below_one_is_refused(run, data, limit):
+    with pytest.raises(Refused, match=f"limit must be a whole number of at least 1; got {limit}"):
+        studio.classify(run, data, limit=limit)
+
+
 def test_an_image_is_restyled_and_its_ground_remarked(run, tmp_path):
     path = tmp_path / "white.png"
     Image.new("L", (8, 8), 255).save(path)

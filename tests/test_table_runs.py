@@ -30,7 +30,7 @@ from condvae.rows import Row, wide
 from condvae.runs import Run, load
 from condvae.settings import Settings
 from condvae.table_draws import among, crps, plain_crps
-from condvae.table_evaluation import LEVELS, Score, TableEvaluation
+from condvae.table_evaluation import LEVELS, Score, TableEvaluation, gained
 from condvae.table_measures import by_chance, correlation, evaluate_rows, told_by
 from condvae.table_plots import calibration, distributions
 from condvae.table_report import contrasts
@@ -359,6 +359,7 @@ def test_few_rows_are_not_called_wrong_by_chance():
     assert bad[0] <= 3 and bad[1] == 0 and bad[2] <= 3
     assert not Score(model=1.0, unconditional=2.0, error=None, rows=1).better
     assert not Score(model=2.0, unconditional=1.0, error=None, rows=1).worse
+    assert gained(0.159) == "15.9 % better" and gained(-0.012) == "1.2 % worse"
     few = run.evaluate(rows(6), k=1).words
     assert any(word.startswith("Whether c is heeded cannot be told from 6 rows: another row's c costs") for word in few)
 

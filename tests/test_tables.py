@@ -205,6 +205,8 @@ def test_decoded_numbers_are_rounded_clipped_and_shaped():
     assert found["n"].shape == found["k"].shape == (2, 3) and found["k"].dtype == object
     assert found["n"][0].tolist() == [29, 0, 15 if field.mean[0] + 0.01 * field.deviation[0] > 14.5 else 14]
     assert found["k"].tolist() == [["a"] * 3, ["b"] * 3]
+    low = (np.array([[-0.4], [-0.1], [0.4]]) - field.mean[0]) / field.deviation[0]
+    assert [f"{one:g}" for one in decode_rows(Schema((field,)), low)["n"]] == ["0", "0", "0"]  # none is -0
     assert decode_rows(outputs, x[0, 0, 0, 0])["n"].shape == ()
     with pytest.raises(Refused, match="rows of 3 numbers, as encode_rows gives them, got 4"):
         decode_rows(outputs, np.zeros((5, 4)))

@@ -125,11 +125,6 @@ class FlowDensity(nn.Module):
     def forward(self, c: Condition) -> Flowing:
         return Flowing(self, c)
 
-    @torch.no_grad()
-    def carry(self, z: Tensor, given: Condition, wanted: Condition) -> Tensor:
-        """z [B, Z] under another condition: the latents that the same noise gives there, [B, Z]."""
-        return self(wanted).of_noise(self(given).noise(z)[0])
-
 
 class Flowing(Drawable):
     """The flow under the conditions c of B rows; z [B, Z], or [K, B, Z] once expanded."""

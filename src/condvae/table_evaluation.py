@@ -170,7 +170,7 @@ def number_rows(name: str, found: NumberColumn) -> list[tuple[str, str, str]]:
         (
             "  CRPS",
             f"{score.model:.4g}",
-            f"training distribution {score.unconditional:.4g}: {percent(score.skill)} better",
+            f"training distribution {score.unconditional:.4g}: {gained(score.skill)}",
         ),
         ("  distance of distributions (KS)", f"{found.distance:.3f}", f"chance below {found.chance:.3f}"),
     ]
@@ -183,11 +183,16 @@ def name_rows(name: str, found: NameColumn) -> list[tuple[str, str, str]]:
         (
             f"{name}: log score",
             f"{score.model:.3f} nats",
-            f"training shares {score.unconditional:.3f} nats: {percent(score.skill)} better",
+            f"training shares {score.unconditional:.3f} nats: {gained(score.skill)}",
         ),
         ("  likeliest name is right", found.right.text(), f"the model's own confidence {percent(found.confidence)}"),
         ("  distance of frequencies", f"{found.distance:.3f}", f"chance about {found.chance:.3f}"),
     ]
+
+
+def gained(skill: float) -> str:
+    """A skill in words."""
+    return f"{percent(abs(skill))} {'worse' if skill < 0 else 'better'}"
 
 
 def percent(share: float) -> str:

@@ -198,7 +198,8 @@ def decode_rows(outputs: Schema, x: np.ndarray, bounded: bool = True) -> dict[st
         if isinstance(field, Label):
             found[field.name] = np.asarray(field.values, object)[block.argmax(-1)]
         elif isinstance(field, Number):
-            values = field.rounded(block.astype(np.float64) * np.asarray(field.deviation) + np.asarray(field.mean))
+            values = block.astype(np.float64) * np.asarray(field.deviation) + np.asarray(field.mean)
+            values = field.rounded(values) + 0.0  # no -0
             ends = np.asarray([field.low, field.high])
             for end, entry in zip(ends, field.standardised(ends).astype(np.float32), strict=True):
                 values = np.where(block == entry, end, values)  # exactly, whatever float32 lost: draws pile up there

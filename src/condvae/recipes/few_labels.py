@@ -245,7 +245,7 @@ RECIPES = [
                 "epochs": 80,
             },
         },
-        collections={"svhn-1000": "svhn"},
+        collections={"svhn-1000": "svhn_10k.npz"},
         watch_test=True,
         seeds=(0, 1, 2),
     ),
