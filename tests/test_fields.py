@@ -158,3 +158,8 @@ def test_a_schema_mixes_fields_and_survives_json() -> None:
 def test_labels_that_training_never_saw_are_unknown_in_a_part() -> None:
     told = mixed().told({"digit": ("1", "9")}, {"age": np.array([[20.0], [np.nan]])}, 2)
     assert told["digit"] == ["1", None] and told["age"].shape == (2, 1)
+
+
+def test_a_number_shows_a_year_as_one_writes_it() -> None:
+    assert Number.learn("year", np.asarray([[2018.0], [2021.0], [2022.0]])).example == "2020"
+    assert Number.learn("weight", np.asarray([[0.5], [1.25]])).example == "0.875"

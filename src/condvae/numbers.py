@@ -70,7 +70,7 @@ class Number:
 
     @property
     def example(self) -> str:
-        return ":".join(f"{np.round(mean) if self.whole else mean:.3g}" for mean in self.mean)
+        return ":".join(f"{mean:.0f}" if self.whole else f"{mean:.3g}" for mean in self.mean)
 
     def many(self, asked: Any) -> bool:
         """Whether `asked` is a list of values.
