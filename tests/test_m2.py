@@ -24,6 +24,7 @@ from condvae.runs import load
 from condvae.settings import settings_of
 from condvae.tasks import importance
 from condvae.trace import Batch, Condition, Draw
+from condvae.warps import Warp, resample
 
 TINY: dict[str, Any] = {
     "network": "mlp",
@@ -215,6 +216,21 @@ def test_views_keep_their_shape_and_range() -> None:
     blend, wanted = mixed(x, torch.eye(6), Stream(seed=1))
     assert blend.shape == x.shape and torch.allclose(wanted.sum(1), torch.ones(6))
     assert bool((wanted.max(1).values >= 0.5).all())
+
+
+def test_warps_move_as_far_as_they_are_asked_to() -> None:
+    x = torch.rand(6, 1, 12, 9)
+    still = Warp(0.0, 0.0, 0.0, 0.0)(x, Stream(seed=0))
+    assert torch.allclose(still, x, atol=1e-5)
+    aside = Warp(0.0, 0.0, 0.0, 0.5)
+    first, second = (aside(x, Stream(seed=seed)) for seed in (1, 2))
+    assert not torch.allclose(first, second) and float(first.min()) >= 0 and float(first.max()) <= 1
+    bent = [Warp(0.0, 0.0, 0.0, 0.0, bend)(x, Stream(seed=3)) for bend in (0.02, 0.2)]
+    assert float((bent[0] - x).abs().mean()) < float((bent[1] - x).abs().mean())
+    half = torch.zeros(1, 2, 5, 5)
+    half[:, 0] = 2 / 9  # one pixel of nine to the right everywhere: what is read there is shown here
+    eye = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
+    assert torch.allclose(resample(x[:1], eye, half)[..., :-1], x[:1, ..., 1:], atol=1e-5)
 
 
 def signs(rows: int = 240, labelled: int = 24) -> tuple[np.ndarray, list[str | None], list[str]]:
