@@ -107,25 +107,15 @@ class M2(Model):
         """
         draw = draw or Draw()
         single = Draw(draw.noise, draw.temperature)
-        given = c.vector[:, self.span]
-        known = given.sum(1, keepdim=True) > 0
         side, a = self.aside(x, self.blank(c), single) if x is not None else (None, None)
         prior = self.class_prior(c.rows)
         q = self.classifier(x, self.blank(c).beside(a)) if x is not None else None
-        if bool(known.all()):
-            y = given
-        else:
-            guess = settle(prior, q, None if z is None else z[0], single, 0).z
-            guess = guess[0] if guess.dim() > 2 else guess  # K samples share their row's label
-            y = torch.where(known, given, guess.to(given))
-        # where the label is known nothing is inferred: q is p there, the KL nothing, the importance weight one
-        q = None if q is None else Choice(torch.where(known, prior.logits, q.logits))
-        told = c.filled(self.span, y)
+        label = settled_label(c.vector[:, self.span], prior, q, None if z is None else z[0], single)
+        told = c.filled(self.span, label.z)
         posterior = None if x is None else self.vae.encoder(x, told.beside(a))
         code = settle(self.vae.prior(told), posterior, None if z is None else z[1], draw, 0)
         flat = code.z.flatten(0, -2)
         pixels = self.vae.decoder(flat, told.repeat(flat.shape[0] // max(1, c.rows)))
-        label = Latent(prior, q, y, "label")
         latents = [label if draw.k == 1 else spread(label, draw.k), code]
         if x is not None and self.auxiliary is not None and side is not None and a is not None:
             latents.append(self.sidelong(x, told, a, side, code.z, draw.k))
@@ -238,6 +228,18 @@ class M2(Model):
         many = Condition(blank.vector.repeat(len(views), 1))
         read = self.classifier(torch.cat(list(views)), many)
         return tuple(Choice(logits) for logits in read.logits.chunk(len(views)))
+
+
+def settled_label(told: Tensor, prior: Choice, q: Choice | None, given: Tensor | None, draw: Draw) -> Latent:
+    """The label of each row, one-hot [B, K]: as `told` [B, K] says, zeros = unknown; else as given; else drawn from q,
+    or from the prior where there is no picture to infer it from."""
+    known = told.sum(1, keepdim=True) > 0
+    if not bool(known.all()):
+        guess = settle(prior, q, given, draw, 0).z
+        guess = guess[0] if guess.dim() > 2 else guess  # K samples share their row's label
+        told = torch.where(known, told, guess.to(told))
+    # where the label is known nothing is inferred: q is p there, the KL nothing, the importance weight one
+    return Latent(prior, None if q is None else Choice(torch.where(known, prior.logits, q.logits)), told, "label")
 
 
 def every_label(known: Tensor, given: Tensor, q: Choice) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,7 +17,7 @@ from torch.distributions import Distribution, Normal
 from condvae.choice import Choice, ClassPrior
 from condvae.heads import LOG_SIGMA, Pixels
 from condvae.models.base import Model, Terms
-from condvae.models.m2 import M2, copies, spread
+from condvae.models.m2 import M2, copies, settled_label, spread
 from condvae.models.vae import VAE, mean
 from condvae.nets import evaluating
 from condvae.objectives import distortion
@@ -129,16 +129,8 @@ class Stack(Model):
 
     def labelled(self, c: Condition, below: Distribution | None, y: Tensor | None, draw: Draw) -> Latent:
         """The label [B, K] of each row: as c says, else as given, else from q(y | mean of z1), else from p(y)."""
-        told = c.vector[:, self.top.span]
-        known = told.sum(1, keepdim=True) > 0
-        prior = self.class_prior(c.rows)
         q = None if below is None else self.top.read(as_pictures(below.mean), c)
-        if not bool(known.all()):
-            guess = settle(prior, q, y, draw, 0).z
-            guess = guess[0] if guess.dim() > 2 else guess
-            told = torch.where(known, told, guess.to(told))
-        # where the label is known nothing is inferred: q is p there, the KL nothing, the importance weight one
-        return Latent(prior, None if q is None else Choice(torch.where(known, prior.logits, q.logits)), told, "label")
+        return settled_label(c.vector[:, self.top.span], self.class_prior(c.rows), q, y, draw)
 
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
         """While M1 learns: its own terms, the rate under N(0, I), and none of the label. Afterwards those of M2 on a
