@@ -12,6 +12,7 @@ from shrunk import CASES, batch_of, model_of, schema_of
 from condvae import fit
 from condvae.api import prepare
 from condvae.choice import Choice, ClassPrior
+from condvae.classifiers import ConvClassifier
 from condvae.consistency import Alignment, cut, mixed, targets
 from condvae.data import collect
 from condvae.errors import Refused
@@ -231,6 +232,14 @@ def test_warps_move_as_far_as_they_are_asked_to() -> None:
     half[:, 0] = 2 / 9  # one pixel of nine to the right everywhere: what is read there is shown here
     eye = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
     assert torch.allclose(resample(x[:1], eye, half)[..., :-1], x[:1, ..., 1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (1, 28, 28), (3, 37, 53), (1, 112, 92)])
+def test_the_convolutional_classifier_reads_any_size(shape: tuple[int, int, int]) -> None:
+    classifier = ConvClassifier(shape, 2, 5, 4, 1, "silu", "batch").eval()
+    with torch.no_grad():
+        read = classifier(torch.rand(3, *shape), Condition(torch.zeros(3, 2)))
+    assert read.probs.shape == (3, 5) and torch.allclose(read.probs.sum(1), torch.ones(3))
 
 
 def signs(rows: int = 240, labelled: int = 24) -> tuple[np.ndarray, list[str | None], list[str]]:

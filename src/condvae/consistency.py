@@ -110,13 +110,13 @@ def targets(aligned: Tensor) -> tuple[Tensor, Tensor]:
     return F.one_hot(place, aligned.shape[1]).to(aligned), (best >= SURE).to(aligned)
 
 
-def mixed(x: Tensor, wanted: Tensor, noise: Noise, share: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def mixed(x: Tensor, wanted: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
     """Each picture mixed with another of the batch, and their targets [B, K] in the same proportion.
 
     The first has a share uniform in [1/2, 1] (the Beta distribution of mixup with parameter 1, larger part first).
     """
     uniform = noise.uniform([len(x), 2], MIX_LEVEL).to(x)
     other = uniform[:, 1].argsort()
-    part = (0.5 + 0.5 * uniform[:, 0]) if share is None else share
+    part = 0.5 + 0.5 * uniform[:, 0]
     whole = part[:, None, None, None]
     return whole * x + (1 - whole) * x[other], part[:, None] * wanted + (1 - part[:, None]) * wanted[other]

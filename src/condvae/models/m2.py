@@ -225,8 +225,7 @@ class M2(Model):
 
     def viewed(self, views: Sequence[Tensor], blank: Condition) -> tuple[Choice, ...]:
         """What the classifier reads in several views [B, C, H, W] of the same pictures, in one pass."""
-        many = Condition(blank.vector.repeat(len(views), 1))
-        read = self.classifier(torch.cat(list(views)), many)
+        read = self.classifier(torch.cat(list(views)), blank.repeat(len(views)))
         return tuple(Choice(logits) for logits in read.logits.chunk(len(views)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from condvae.consistency import strongly
@@ -37,7 +38,5 @@ class Supervised(Model):
         views = [batch.x]
         if self.whole.reading.consistency:
             views.append(strongly(batch.x, draw.noise))
-        read = self.whole.viewed(views, blank)
-        costs = [-(given * one.logits).sum(1).mean() for one in read]
-        total = costs[0] if len(costs) == 1 else (costs[0] + costs[1]) / 2
-        return {"classifier": total}, {}
+        costs = [-one.log_prob(given).mean() for one in self.whole.viewed(views, blank)]
+        return {"classifier": torch.stack(costs).mean()}, {}
