@@ -48,7 +48,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "holes": {"likelihood": "gaussian", "holes": "any", "drop": 0.3, "prior": "learned"},
     "holes-dense": {"likelihood": "bernoulli", "holes": "boxes", "network": "mlp", "prior": "learned"},
 }
-OPTIONS["m2-consistent"] |= {"classifier": "residual", "consistency": 1.0, "mixup": 0.5, "teacher": 0.9}
+OPTIONS["m2-consistent"] |= {"classifier": "residual", "consistency": 1.0, "information": 0.5, "mixup": 0.5}
+OPTIONS["m2-consistent"] |= {"teacher": 0.9}
 
 
 def cases() -> dict[str, Settings]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from condvae import fit
 from condvae.api import prepare
 from condvae.choice import Choice, ClassPrior
 from condvae.classifiers import ConvClassifier
-from condvae.consistency import Alignment, cut, mixed, targets
+from condvae.consistency import Alignment, cut, information_lost, mixed, targets
 from condvae.data import collect
 from condvae.errors import Refused
 from condvae.few import few_rows, inferred_label, mixed_order, mixed_weights
@@ -351,3 +352,42 @@ def test_a_label_outside_the_schema_is_refused() -> None:
     run = fit(x, {"sign": few}, progress=False, **once)
     with pytest.raises(Refused, match="sign is one of a, b, c; got 'd'"):
         run.generate({"sign": "d"})
+
+
+def test_information_lost_is_the_closed_form() -> None:
+    """Readings that tell all of one another lose nothing; those that tell nothing lose log K; a uniform prior gives
+    log K less the mutual information; one that only tells plain from changed views tells nothing."""
+    prior = torch.full((4,), 0.25)
+    same = torch.eye(4).repeat(3, 1)
+    assert information_lost(same, same, prior) == pytest.approx(0, abs=1e-5)
+    flat = torch.full((8, 4), 0.25)
+    assert information_lost(flat, flat, prior) == pytest.approx(math.log(4), abs=1e-5)
+    gen = torch.Generator().manual_seed(1)
+    a, b = (torch.randn(50, 4, generator=gen).softmax(1) for _ in range(2))
+    joint = torch.stack([torch.outer(p, q) for p, q in zip(a, b, strict=True)]).mean(0)
+    one, other = joint.sum(1), joint.sum(0)
+    mutual = sum(joint[i, j] * math.log(joint[i, j] / (one[i] * other[j])) for i in range(4) for j in range(4))
+    assert information_lost(a, b, prior) == pytest.approx(math.log(4) - float(mutual), abs=1e-5)
+    skewed = torch.tensor([0.7, 0.1, 0.1, 0.1])
+    rare = skewed.expand(8, 4)  # readings as the prior are no better than any that tell nothing: its entropy is lost
+    assert information_lost(rare, rare, skewed) == pytest.approx(-float((skewed * skewed.log()).sum()), abs=1e-5)
+    parted = torch.eye(4)[:1].expand(8, 4)
+    changed = torch.eye(4)[1:2].expand(8, 4)
+    assert information_lost(parted, changed, prior) == pytest.approx(math.log(4), abs=1e-5)
+    assert information_lost(a[:0], b[:0], prior) == 0
+
+
+def test_information_finds_groups_without_a_label() -> None:
+    """Two kinds of pictures, no label: readings that inform of one another tell them apart."""
+    gen = torch.Generator().manual_seed(0)
+    rows, columns = torch.zeros(64, 1, 12, 12), torch.zeros(64, 1, 12, 12)
+    for picture, place in zip(rows, torch.randint(5, 7, (64,), generator=gen).tolist(), strict=True):
+        picture[0, place, 1:11] = 1
+    for picture, place in zip(columns, torch.randint(5, 7, (64,), generator=gen).tolist(), strict=True):
+        picture[0, 1:11, place] = 1
+    x = torch.cat([rows, columns]).numpy()
+    told: dict[str, Any] = {"classes": 2, "information": 20.0, "classifier": "residual", "width": 8, "epochs": 25}
+    run = fit(x, None, progress=False, **TINY | told)
+    read = run.classify(x).probabilities.argmax(1)
+    share = (read[:64] == 1).mean() + (read[64:] == 0).mean()
+    assert abs(share / 2 - 0.5) > 0.45

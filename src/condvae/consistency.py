@@ -1,9 +1,10 @@
 """Consistency of a classifier under changes that keep what a picture shows: learning from pictures without labels.
 
 Sources: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence", 2020 (a
-picture's confident reading is the target of its strongly changed twin); Berthelot et al., "ReMixMatch", 2020
-(readings are aligned with how frequent the classes are); Zhang et al., "mixup: Beyond Empirical Risk Minimization",
-2018.
+picture's confident reading is the target of its strongly changed twin); Ji, Henriques, Vedaldi, "Invariant Information
+Clustering for Unsupervised Image Classification and Segmentation", 2019 (the two readings tell of one another);
+Berthelot et al., "ReMixMatch", 2020 (readings are aligned with how frequent the classes are); Zhang et al., "mixup:
+Beyond Empirical Risk Minimization", 2018.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from condvae.noise import Noise
 from condvae.trace import Condition
 from condvae.warps import Warp
 
-__all__ = ["STRONG", "Alignment", "Teacher", "begun", "cut", "mixed", "strongly", "targets"]
+__all__ = ["STRONG", "Alignment", "Teacher", "begun", "cut", "information_lost", "mixed", "strongly", "targets"]
 
 STRONG = Warp(turn=math.radians(15), scale=0.15, shear=0.2, shift=0.14)  # two pixels of 28
 CUT = 0.35  # side of the square that is blanked, as a share of the picture's
 BEGIN = 0.08  # share of the training before readings become targets: the first ones are often wrong, and lock in
 SURE = 0.95  # least probability of a reading that becomes a target
+TINY = 1e-8  # least probability that is put into a logarithm
 FOLLOW = 0.01  # how fast the running shares follow the batches
 VIEW_LEVEL, CUT_LEVEL, MIX_LEVEL = -4, -5, -6  # levels of noise
 
@@ -108,6 +110,23 @@ def targets(aligned: Tensor) -> tuple[Tensor, Tensor]:
     """(the class read [B, K] one-hot, 1 where the reading is sure enough to be a target [B])."""
     best, place = aligned.max(1)
     return F.one_hot(place, aligned.shape[1]).to(aligned), (best >= SURE).to(aligned)
+
+
+def information_lost(first: Tensor, second: Tensor, prior: Tensor) -> Tensor:
+    """What two readings [B, K] of the same pictures lack of telling all of one another, []: nats, 0 at the least.
+
+    - their mutual information - the mean of log prior [K] under both; under a uniform prior, log K less the former. Of
+    readings that agree it is how much one leaves open of the other, and the divergence of their mean from the prior.
+    The joint distribution is that of the batch and is not made symmetric as in the source: a reading that tells but
+    plain pictures from changed ones would then seem to inform. 0 for no pictures.
+    """
+    if len(first) == 0:
+        return first.sum()
+    with torch.autocast(first.device.type, enabled=False):  # logarithms of small shares need all digits
+        joint = (first.float().T @ second.float() / len(first)).clamp_min(TINY)
+    one, other = joint.sum(1), joint.sum(0)
+    mutual = (joint * joint.log()).sum() - (one * one.log()).sum() - (other * other.log()).sum()
+    return -mutual - ((one + other) / 2 * prior.log()).sum()
 
 
 def mixed(x: Tensor, wanted: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:

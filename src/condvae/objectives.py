@@ -74,7 +74,8 @@ def free_bits(trace: Trace, floor: float) -> Tensor:
 
 
 def warm_up(progress: float, share: float) -> float:
-    """Weight of the KL at a progress in [0, 1] of the training: linear from 0 to 1 over the first `share` of it."""
+    """How far the weight of the KL has come at a progress in [0, 1] of the training: linear from 0 to 1 over the first
+    `share` of it."""
     return 1.0 if share <= 0 else min(1.0, progress / share)
 
 

@@ -113,8 +113,8 @@ def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
         "z": z,
         "infer": inferring(settings, part, table=True),
     }
-    if settings.consistency or settings.mixup:
-        raise Refused("consistency and mixup change pictures; of a table's rows leave them at 0")
+    if settings.consistency or settings.mixup or settings.information:
+        raise Refused("consistency, information and mixup change pictures; of a table's rows leave them at 0")
     return settings.model_copy(update=found), "each column of a table has a likelihood of its own"
 
 
@@ -135,6 +135,7 @@ def inferring(settings: Settings, part: Part, table: bool = False) -> str | None
     for name, plain, why in (
         ("auxiliary", 0, "which M2 reads in place of pictures, have no auxiliary latent"),
         ("consistency", 0.0, "which M2 reads in place of pictures, cannot be turned or cut"),
+        ("information", 0.0, "which M2 reads in place of pictures, cannot be turned or cut"),
         ("mixup", 0.0, "which M2 reads in place of pictures, are not mixed"),
         ("devices", 1, "and what reads them, learn one after the other, on one device alone"),
     ):

@@ -80,6 +80,9 @@ class Settings(BaseModel):
     consistency: float = Field(0.0, ge=0)
     """Weight of the cross entropy between sure readings of pictures and those of their turned, scaled, shifted and cut
     twins (with infer)."""
+    information: float = Field(0.0, ge=0)
+    """Weight of the information that the readings of pictures and of their changed twins lack of one another: classes
+    form where the pictures themselves fall apart, equally frequent as the prior says (with infer)."""
     teacher: float = Field(0.0, ge=0, lt=1)
     """Decay of the averaged classifier whose readings are made consistent with; 0 = the classifier's own (with
     consistency)."""
@@ -108,7 +111,9 @@ class Settings(BaseModel):
     beta: float = Field(1.0, ge=0)
     """Weight of the KL; anything but 1 is not the ELBO, and the results say so."""
     warm_up: float = Field(0.15, ge=0, le=1)
-    """Share of the training over which the weight of the KL rises from 0."""
+    """Share of the training over which the weight of the KL goes from beta_start to beta."""
+    beta_start: float = Field(0.0, ge=0)
+    """Weight of the KL at the start: 0 wakes latents; above beta, it lets the label be learned before them."""
     free_bits: float = Field(0.0, ge=0)
     """Nats of KL a latent unit that are not charged."""
     samples: int = Field(1, ge=1)
@@ -164,6 +169,7 @@ class Overrides(TypedDict, total=False):
     classifier: Literal["auto", "dense", "residual"]
     classify: float
     consistency: float
+    information: float
     teacher: float
     mixup: float
     auxiliary: int
@@ -177,6 +183,7 @@ class Overrides(TypedDict, total=False):
     average: float
     beta: float
     warm_up: float
+    beta_start: float
     free_bits: float
     samples: int
     importance: bool

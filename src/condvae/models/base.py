@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from condvae.objectives import warm_up
 from condvae.trace import Batch, Condition, Draw, Trace
 
 Terms = dict[str, Tensor]
@@ -17,15 +18,21 @@ Terms = dict[str, Tensor]
 class Objective:
     """What the trainer asks of the ELBO.
 
-    beta: weight of the KL, reached after the share `warm_up` of the training; free_bits: nats a unit that are not
-    charged; samples: Monte-Carlo samples a row; importance: their importance-weighted bound in place of the ELBO.
+    beta: weight of the KL, reached from `beta_start` along a line over the share `warm_up` of the training; free_bits:
+    nats a unit that are not charged; samples: Monte-Carlo samples a row; importance: their importance-weighted bound in
+    place of the ELBO.
     """
 
     beta: float = 1.0
     warm_up: float = 0.0
+    beta_start: float = 0.0
     free_bits: float = 0.0
     samples: int = 1
     importance: bool = False
+
+    def weight(self, progress: float) -> float:
+        """Weight of the KL at a progress in [0, 1] of the training."""
+        return self.beta_start + (self.beta - self.beta_start) * warm_up(progress, self.warm_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +40,21 @@ class Reading:
     """What is asked of a classifier within a model, beside the bound; weights in nats a row.
 
     classify: of the cross entropy of known labels; consistency: of that of strongly changed pictures with what is
-    surely read in them as they are; mixup: of that of mixed pictures with their mixed readings. teacher: decay of the
-    averaged classifier that reads them as they are, 0 = the classifier itself.
+    surely read in them as they are; mixup: of that of mixed pictures with their mixed readings; information: of what
+    the readings of a picture and of its changed twin fail to tell of one another. teacher: decay of the averaged
+    classifier that reads pictures as they are, 0 = the classifier itself.
     """
 
     classify: float = 1.0
     consistency: float = 0.0
     mixup: float = 0.0
+    information: float = 0.0
     teacher: float = 0.0
+
+    @property
+    def in_pairs(self) -> bool:
+        """Whether the classifier reads each picture with a changed twin."""
+        return bool(self.consistency or self.mixup or self.information)
 
 
 class Model(nn.Module, ABC):

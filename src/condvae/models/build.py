@@ -38,7 +38,8 @@ def build(settings: Settings, schema: Schema, shape: Shape, outputs: Schema | No
         else:
             vae = assemble(settings, schema, shape, outputs)
             model = vae if settings.infer is None else inferring(vae, settings, schema, shape)
-    objective = Objective(settings.beta, settings.warm_up, settings.free_bits, settings.samples, settings.importance)
+    s = settings
+    objective = Objective(s.beta, s.warm_up, s.beta_start, s.free_bits, s.samples, s.importance)
     for part in (model, model.bottom, model.top) if isinstance(model, Stack) else (model,):
         part.objective = objective
     return model.eval()
@@ -75,7 +76,7 @@ def inferring(vae: VAE, s: Settings, schema: Schema, shape: Shape) -> M2:
         auxiliary = Auxiliary(
             encoder_of(s, shape, wide, s.auxiliary, False), encoder_of(s, shape, wide + z, s.auxiliary, False)
         )
-    reading = Reading(s.classify, s.consistency, s.mixup, s.teacher if s.consistency else 0.0)
+    reading = Reading(s.classify, s.consistency, s.mixup, s.information, s.teacher if s.consistency else 0.0)
     return M2(vae, classifier, prior, schema.span(field.name), auxiliary, reading)
 
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from condvae.choice import Choice, ClassPrior
-from condvae.consistency import Alignment, Teacher, begun, mixed, strongly, targets
+from condvae.consistency import Alignment, Teacher, begun, information_lost, mixed, strongly, targets
 from condvae.models.base import Model, Reading, Terms
 from condvae.models.vae import VAE
 from condvae.noise import Given, Noise
-from condvae.objectives import distortion, kl, warm_up
+from condvae.objectives import distortion, kl
 from condvae.trace import Batch, Condition, Draw, Latent, Trace, settle
 
 AUXILIARY_LEVEL = 911  # the level of noise of the auxiliary latent
@@ -132,7 +132,7 @@ class M2(Model):
 
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
         """Terms: reconstruction, rate and label, whose sum is the bound on -log p(x, y) of rows whose label is known
-        and on -log p(x) of others, summed over all labels; the classifier's; and its consistency."""
+        and on -log p(x) of others, summed over all labels; and the classifier's, see `readings`."""
         goal, rows = self.objective, len(batch.x)
         weight = torch.ones(rows, device=batch.x.device) if batch.weight is None else batch.weight
         given = batch.c.vector[:, self.span]
@@ -151,7 +151,7 @@ class M2(Model):
         label = torch.where(known, -prior.log_prob(given), kl_divergence(q, prior))
         terms = {"reconstruction": (share * error).sum(), "rate": charged, "label": (weight * label).mean()}
         notes = {"elbo": -torch.stack([term.detach() for term in terms.values()]).sum(), "kl": charged.detach()}
-        beta = goal.beta * warm_up(progress, goal.warm_up)
+        beta = goal.weight(progress)
         if beta != 1:
             terms["rate"] = charged * beta
         return {**terms, **more}, notes
@@ -194,26 +194,42 @@ class M2(Model):
     ) -> tuple[Choice, Terms]:
         """(q(y | x), the terms by which the classifier learns from known labels and from its own sure readings)."""
         goal = self.reading
-        if not goal.consistency and not goal.mixup:
+        if not goal.in_pairs:
             q = self.classifier(x, blank)
             return q, {"classifier": goal.classify * over(-q.log_prob(given), known)}
-        views = [x, strongly(x, noise)]
-        q, changed = self.viewed(views, blank)
+        q, changed = self.viewed([x, strongly(x, noise)], blank)
+        cost = -(given * (q.logits + changed.logits)).sum(1) / 2
+        terms = {"classifier": goal.classify * over(cost, known)}
+        if goal.information:
+            lost = information_lost(q.probs[~known], changed.probs[~known], self.class_prior.shares)
+            terms["information"] = goal.information * lost
+        if goal.consistency or goal.mixup:
+            terms |= self.targeted(x, blank, given, known, (q, changed), float(begun(progress)), noise)
+        return q, terms
+
+    def targeted(
+        self,
+        x: Tensor,
+        blank: Condition,
+        given: Tensor,
+        known: Tensor,
+        read: tuple[Choice, Choice],
+        ready: float,
+        noise: Noise,
+    ) -> Terms:
+        """The terms in which readings of pictures as they are, the first of `read`, are targets for changed ones."""
+        goal, (q, changed) = self.reading, read
         own = self.taught(x, blank, q)
         aligned = self.alignment(own, self.class_prior.shares)
         if self.training:
             self.alignment.observe(own[~known])
         wanted, sure = targets(aligned)
-        wanted = torch.where(known[:, None], given, wanted)
         cost = -(wanted * changed.logits).sum(1)
-        terms = {"classifier": goal.classify * 0.5 * (over(-q.log_prob(given), known) + over(cost, known))}
-        ready = float(begun(progress))
-        terms["consistency"] = goal.consistency * ready * over(cost * sure, ~known)
+        terms = {"consistency": goal.consistency * ready * over(cost * sure, ~known)}
         if goal.mixup:
             blend, blended = mixed(x, torch.where(known[:, None], given, aligned), noise)
-            read = self.classifier(blend, blank)
-            terms["mixup"] = goal.mixup * ready * -(blended * read.logits).sum(1).mean()
-        return q, terms
+            terms["mixup"] = goal.mixup * ready * -(blended * self.classifier(blend, blank).logits).sum(1).mean()
+        return terms
 
     def taught(self, x: Tensor, blank: Condition, q: Choice) -> Tensor:
         """The readings [B, K] of pictures as they are, from which targets are made."""

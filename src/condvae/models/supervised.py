@@ -36,7 +36,7 @@ class Supervised(Model):
         """Term: classifier, the cross entropy of labels [B] that are all known; nats a row."""
         blank, given = self.whole.blank(batch.c), batch.c.vector[:, self.whole.span]
         views = [batch.x]
-        if self.whole.reading.consistency:
+        if self.whole.reading.in_pairs:
             views.append(strongly(batch.x, draw.noise))
         costs = [-one.log_prob(given).mean() for one in self.whole.viewed(views, blank)]
         return {"classifier": torch.stack(costs).mean()}, {}

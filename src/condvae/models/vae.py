@@ -65,7 +65,7 @@ class VAE(Model):
         notes = {"elbo": -(reconstruction + charged).detach(), "kl": charged.detach()}
         if goal.free_bits:
             charged = free_bits(trace, goal.free_bits)
-        beta = goal.beta * warm_up(progress, goal.warm_up)
+        beta = goal.weight(progress)
         return {"reconstruction": reconstruction, "rate": charged if beta == 1 else charged * beta}, notes
 
 

@@ -171,20 +171,24 @@ BEST: dict[str, Any] = {
     "class_prior": "uniform",
     "classify": 50.0,
     "consistency": 50.0,
-    "labelled_share": 0.125,
+    "information": 50.0,
     "lr": 2e-3,
     "precision": "bf16",
     "density": "auto",
     "hold_out": 0,
-    "epochs": 12,
+    "epochs": 10,
 }
+PLAIN: dict[str, Any] = {"consistency": 0.0, "information": 0.0}
 CHOICES: dict[str, dict[str, Any]] = {
     "choice-all": {},
+    "choice-no-information": {"information": 0.0},
     "choice-no-consistency": {"consistency": 0.0},
-    "choice-bound-alone": {"consistency": 0.0, "classify": 0.1},
+    "choice-neither": PLAIN,
+    "choice-bound-alone": PLAIN | {"classify": 0.1},
+    "choice-teacher": {"teacher": 0.99},
     "choice-mixup": {"mixup": 10.0},
     "choice-auxiliary": {"auxiliary": 32},
-    "choice-features-first": {"consistency": 0.0, "features_first": 0.3, "classifier": "dense"},
+    "choice-features-first": PLAIN | {"features_first": 0.3, "classifier": "dense"},
     "choice-no-averaging": {"average": 0.0},
     "choice-no-normalisation": {"normalise": "none"},
 }
