@@ -32,12 +32,15 @@ LABELS, EPOCHS = 50, 60
 SMALL: dict[str, Any] = {"hidden": (32, 32), "z": 10, "width": 24, "epochs": EPOCHS, "density": "none"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "as-it-is": {},
+    "no-information": {"information": 0.0},
+    "no-consistency": {"consistency": 0.0},
+    "neither": {"consistency": 0.0, "information": 0.0},
     "teacher": {"teacher": 0.99},
     "mixup": {"mixup": 25.0},
-    "more-labelled": {"labelled_share": 0.25},
+    "less-labelled": {"labelled_share": 0.125},
     "slower": {"lr": 1e-3},
     "longer": {"epochs": 2 * EPOCHS},
-    "generative": {"classify": 5.0, "consistency": 5.0},
+    "generative": {"classify": 5.0, "consistency": 5.0, "information": 5.0},
     "auxiliary": {"auxiliary": 10},
     "no-cut": {},
     "stronger": {},
