@@ -1,6 +1,8 @@
-"""A convolutional classifier of pictures: residual blocks at half and at a quarter of the size, then their mean."""
+"""A convolutional classifier of pictures: residual blocks at half the size, a quarter and so on, then a dense layer."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,8 @@ from condvae.choice import Choice, ChoiceHead
 from condvae.convs import norm
 from condvae.nets import ACTIVATIONS, Fuse, Shape
 from condvae.trace import Condition
+
+PLACES = 8  # features of as many rows and columns of the last maps are kept
 
 
 class Block(nn.Module):
@@ -38,7 +42,9 @@ class Block(nn.Module):
 class ConvClassifier(nn.Module):
     """Pictures [B, C, H, W] in [0, 1] and condition -> Choice among K classes; any size of at least 4 pixels.
 
-    width: channels at half the size, doubled at each halving down to about 6 pixels.
+    width: channels at half the size, doubled at each halving down to about 6 pixels. Features keep their places, up to
+    8 x 8 of them: their mean over the picture would tell what strokes there are, and not how they are arranged, and of
+    few labels the classes are then told apart by a mere mark (a 7 with a bar and a 2).
     """
 
     def __init__(
@@ -47,20 +53,21 @@ class ConvClassifier(nn.Module):
         super().__init__()
         act = ACTIVATIONS[activation]
         layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 5, stride=2, padding=2)]
-        side, channels = min(shape[1:]) // 2, width
+        channels, high, wide = width, math.ceil(shape[1] / 2), math.ceil(shape[2] / 2)
         while True:
             layers += [Block(channels, activation, normalise) for _ in range(blocks)]
             layers += [norm(normalise, channels), act()]
-            if side < 12:
+            if min(high, wide) < 12:
                 break
             layers += [nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)]
-            side, channels = side // 2, 2 * channels
+            channels, high, wide = 2 * channels, math.ceil(high / 2), math.ceil(wide / 2)
         self.body = nn.Sequential(*layers)
-        self.fuse = Fuse(2 * channels, condition, 2 * channels)
+        self.places = min(PLACES, high), min(PLACES, wide)
+        self.fuse = Fuse(channels * math.prod(self.places), condition, 4 * width)
         self.act = act()
-        self.head = ChoiceHead(2 * channels, classes)
+        self.head = ChoiceHead(4 * width, classes)
 
     def forward(self, x: Tensor, c: Condition) -> Choice:
         maps = self.body((x * 2 - 1).contiguous(memory_format=torch.channels_last))
-        pooled = torch.cat([F.adaptive_avg_pool2d(maps, 1), F.adaptive_max_pool2d(maps, 1)], 1).flatten(1)
-        return self.head(self.act(self.fuse(pooled, c)))
+        placed = F.adaptive_avg_pool2d(maps, self.places).flatten(1)
+        return self.head(self.act(self.fuse(placed, c)))

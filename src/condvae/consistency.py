@@ -24,7 +24,7 @@ from condvae.warps import Warp
 __all__ = ["STRONG", "Alignment", "Teacher", "begun", "cut", "information_lost", "mixed", "strongly", "targets"]
 
 STRONG = Warp(turn=math.radians(15), scale=0.15, shear=0.2, shift=0.14)  # two pixels of 28
-CUT = 0.35  # side of the square that is blanked, as a share of the picture's
+CUT = 0.35  # side of the square that is hidden, as a share of the picture's
 BEGIN = 0.08  # share of the training before readings become targets: the first ones are often wrong, and lock in
 SURE = 0.95  # least probability of a reading that becomes a target
 TINY = 1e-8  # least probability that is put into a logarithm
@@ -33,13 +33,14 @@ VIEW_LEVEL, CUT_LEVEL, MIX_LEVEL = -4, -5, -6  # levels of noise
 
 
 def strongly(x: Tensor, noise: Noise) -> Tensor:
-    """Pictures [B, C, H, W] turned, scaled, sheared and shifted, and a square of each blanked."""
+    """Pictures [B, C, H, W] turned, scaled, sheared and shifted, and a square of each hidden."""
     return cut(STRONG(x, noise, VIEW_LEVEL), noise)
 
 
 def cut(x: Tensor, noise: Noise) -> Tensor:
-    """Pictures [B, C, H, W] with a square of each at the value of its corner pixel, anywhere, in part outside, too.
+    """Pictures [B, C, H, W] in [0, 1] with a square of each in mid-grey, anywhere, in part outside, too.
 
+    Grey shows that something is hidden; in the colour of the ground a 2 without its foot would be a 7.
     Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
     """
     height, width = x.shape[2:]
@@ -49,7 +50,7 @@ def cut(x: Tensor, noise: Noise) -> Tensor:
         places = (torch.arange(size, device=x.device) + 0.5) / size
         near = (places[None] - centre[:, axis, None]).abs() < CUT / 2
         inside = inside & near.view(len(x), 1, *((size, 1) if axis == 0 else (1, size)))
-    return torch.where(inside, x[:, :, :1, :1], x)
+    return torch.where(inside, 0.5, x)
 
 
 def begun(progress: float) -> bool:
