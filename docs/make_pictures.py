@@ -16,6 +16,8 @@ import condvae
 from condvae import maps, pictures
 from condvae.datasets import load
 from condvae.hands import write
+from condvae.plots_few import errors_by_labels
+from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
 from condvae.recipes.guidance import plotted
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,8 +70,17 @@ def strengths() -> None:
             return
 
 
+def errors() -> None:
+    """Errors of all committed runs with few labels over the number of labels; nothing where there are none."""
+    curves = committed(ROOT / "results")
+    if curves:
+        drawn = errors_by_labels(curves, "MNIST: test error with few labels", GOALS_BY_COUNT)
+        pictures.save(drawn, OUT / "few-labels.png")
+
+
 if __name__ == "__main__":
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)
     line()
     strengths()
+    errors()

@@ -226,9 +226,40 @@ def few_order(variant: str) -> tuple[str, int]:
     return kind, int(count)
 
 
+def few_choices(name: str) -> str:
+    """Errors on held-out images with one option changed, a row a variant."""
+    header = ["", "error on 10,000 held-out images, %", "minutes of one core"]
+    rows = []
+    for run in sorted(runs(name), key=lambda run: run["values"]["held_out_error"]):
+        error = f"{run['values']['held_out_error']:.2f} ± {run['values']['standard_error']:.2f}"
+        rows.append([run["variant"].removeprefix("choice-").replace("-", " "), error, f"{run['cpu_minutes']:.1f}"])
+    return table(header, rows) if rows else ""
+
+
+def few_elsewhere(name: str) -> str:
+    """Errors of options on other digits, a row an option and a column a draw of labels."""
+    found = runs(name)
+    header = [
+        "",
+        "mean, %",
+        *(f"draw {draw}" for draw in range(max((len(r["values"]["errors"]) for r in found), default=0))),
+    ]
+    rows = [
+        [
+            run["variant"].replace("-", " "),
+            f"{run['values']['mean']:.2f}",
+            *(f"{one:.2f}" for one in run["values"]["errors"]),
+        ]
+        for run in sorted(found, key=lambda run: run["values"]["mean"])
+    ]
+    return table(header, rows) if rows else ""
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "specialists": specialists,
     "few": few,
+    "few-choices": few_choices,
+    "few-elsewhere": few_elsewhere,
     "pyro": beside_pyro,
     "published": published,
     "values": values,
