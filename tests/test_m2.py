@@ -204,6 +204,7 @@ def test_alignment_makes_readings_as_frequent_as_the_prior() -> None:
     readings = torch.tensor([[0.9, 0.1], [0.7, 0.3]])
     for _ in range(2000):
         align.observe(readings)
+    align.observe(readings[:0])  # where all labels are known nothing is observed
     aligned = align(readings, torch.tensor([0.5, 0.5]))
     assert torch.allclose(aligned[0], torch.tensor([0.9 / 0.8, 0.1 / 0.2]) / (0.9 / 0.8 + 0.1 / 0.2), atol=1e-3)
     wanted, sure = targets(torch.tensor([[0.97, 0.03], [0.6, 0.4]]))

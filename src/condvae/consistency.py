@@ -103,8 +103,9 @@ class Alignment(nn.Module):
 
     @torch.no_grad()
     def observe(self, readings: Tensor) -> None:
-        """Let the running mean follow a batch of readings [B, K]."""
-        self.shares.lerp_(readings.mean(0).to(self.shares), FOLLOW)
+        """Let the running mean follow a batch of readings [B, K], which may be empty."""
+        if len(readings):
+            self.shares.lerp_(readings.mean(0).to(self.shares), FOLLOW)
 
 
 def targets(aligned: Tensor) -> tuple[Tensor, Tensor]:
