@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from PIL.Image import Image
 
-from condvae import maps, pictures, plots
+from condvae import maps, pictures
 from condvae.conditions import Schema
 from condvae.data import Part, unit
 from condvae.errors import Refused
 from condvae.field_pictures import HOLES, completions, effects, first_request, samples, shown_values
+from condvae.plots_learning import learning_curves
 from condvae.tasks import Learned, embed, generate, manifold, reconstruct
 
 __all__ = ["first_request", "gallery", "known_labels", "plane", "shown_values", "tiles"]
@@ -62,7 +63,7 @@ def gallery(
     if len(known):
         drawn |= latent_pictures(learned, known, asked, seed)
     if history:
-        drawn["curves"] = curves(history)
+        drawn["curves"] = learning_curves(history)
     return drawn
 
 
@@ -170,10 +171,3 @@ def plane(z: np.ndarray, method: str, seed: int = 0) -> tuple[np.ndarray, str]:
     share = float((lengths[:2] ** 2).sum() / max(float((lengths**2).sum()), 1e-12))
     said = f"two principal components of {z.shape[1]} latents, {100 * share:.0f} % of their variance"
     return (centred @ axes.T).astype(np.float32), said
-
-
-def curves(history: Sequence[Mapping[str, Any]]) -> Image:
-    """The loss and its terms over the epochs, of training, validation and, where it was watched, test rows."""
-    parts, terms = ("train", "validation", "test"), ("loss", "reconstruction", "rate", "bound")
-    keys = [f"{part}.{term}" for term in terms for part in parts if any(term in row.get(part, {}) for row in history)]
-    return plots.curves(history, keys)

@@ -27,7 +27,7 @@ def curves(
     history: Sequence[Mapping[str, object]],
     keys: Sequence[str] | Mapping[str, tuple[str, str]],
     x: str = "epoch",
-    unit: str = "nats per image",
+    unit: str | Mapping[str, str] = "nats per image",
     title: str = "",
     published: Mapping[str, Mapping[float, float]] | None = None,
 ) -> Image.Image:
@@ -42,7 +42,7 @@ def curves(
             line "train" in the panel "loss"; so do "train/loss" and "train_loss". A mapping from key to
             (panel, line) names both freely.
         x: key of the horizontal axis; rows without it count from 1.
-        unit: written at the vertical axes.
+        unit: written at the vertical axes; of a mapping that of the panel, else that of "".
         published: key -> {x: value}, drawn as open diamonds in the key's panel.
 
     Raises:
@@ -67,7 +67,7 @@ def curves(
         marks = {lines[line]: (published or {}).get(lines[line], {}) for line in lines}
         _panel(place, panel, across, found, [point for key in marks.values() for point in key.items()])
         place.set_xlabel(x, color=SOFT)
-        place.set_ylabel(unit, color=SOFT)
+        place.set_ylabel(unit if isinstance(unit, str) else unit.get(panel, unit[""]), color=SOFT)
     return rendered(drawing)
 
 

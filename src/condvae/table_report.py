@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from PIL.Image import Image
 
-from condvae import pictures, plots, table_plots
+from condvae import pictures, table_plots
 from condvae.conditions import Field, Label, Number, Picture
 from condvae.data import Collection, Part
 from condvae.field_pictures import number_text
 from condvae.learned import Columns
+from condvae.plots_learning import learning_curves
 from condvae.report import Section, write_report
 from condvae.reporting import settings_section, title, unseen_part
 from condvae.runs import Run
@@ -62,7 +63,7 @@ def write_table_report(
         rows = min(one.outer.of for one in found.numbers.values())
         drawn["calibration"] = table_plots.calibration(LEVELS, curves, rows)
     if run.history:
-        drawn["curves"] = learning_curves(run.history)
+        drawn["curves"] = learning_curves(run.history, "nats per row")
     for name, image in drawn.items():
         pictures.save(image, run.path / "pictures" / f"{name}.png")
     if say is not None:
@@ -97,13 +98,6 @@ def measures_section(found: TableEvaluation, whence: str, run: Run) -> Section:
     how = [sentence for sentence in found.sentences() if sentence not in found.words]
     text = [f"Measured quickly on {whence}; condvae evaluate {run.path} takes more rows and samples.", *how]
     return Section("Measures", text, table=(("measure", "value", "beside"), found.table()))
-
-
-def learning_curves(history: Sequence[Mapping[str, Any]]) -> Image:
-    """The loss and its terms over the epochs, of training, validation and, where it was watched, test rows."""
-    parts, terms = ("train", "validation", "test"), ("loss", "reconstruction", "rate", "bound")
-    keys = [f"{part}.{term}" for term in terms for part in parts if any(term in row.get(part, {}) for row in history)]
-    return plots.curves(history, keys, unit="nats per row")
 
 
 def compared_picture(run: Run, collection: Collection, part: Part, found: TableEvaluation) -> tuple[Image, str]:
