@@ -32,9 +32,10 @@ LABELS, EPOCHS = 50, 60
 SMALL: dict[str, Any] = {"hidden": (32, 32), "z": 10, "width": 24, "epochs": EPOCHS, "density": "none"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "as-it-is": {},
-    "no-information": {"information": 0.0},
-    "no-consistency": {"consistency": 0.0},
-    "neither": {"consistency": 0.0, "information": 0.0},
+    "no-guide": {"guide": 0.0},
+    "no-information": {"information": 0.0, "guide": 0.0},
+    "no-consistency": {"consistency": 0.0, "guide": 0.0},
+    "neither": {"consistency": 0.0, "information": 0.0, "guide": 0.0},
     "teacher": {"teacher": 0.99},
     "mixup": {"mixup": 25.0},
     "less-labelled": {"labelled_share": 0.125},

@@ -49,7 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "holes-dense": {"likelihood": "bernoulli", "holes": "boxes", "network": "mlp", "prior": "learned"},
 }
 OPTIONS["m2-consistent"] |= {"classifier": "residual", "consistency": 1.0, "information": 0.5, "mixup": 0.5}
-OPTIONS["m2-consistent"] |= {"teacher": 0.9}
+OPTIONS["m2-consistent"] |= {"teacher": 0.9, "guide": 0.5}
 
 
 def cases() -> dict[str, Settings]:

@@ -338,6 +338,7 @@ def test_none_known_makes_clusters_and_a_class_without_rows_is_named(tmp_path) -
         ({"holes": "any"}, "holes must be 'none' where a label is inferred"),
         ({"importance": True}, "importance must be False"),
         ({"mixup": 1.0}, "give consistency, too"),
+        ({"guide": 0.3, "consistency": 1.0}, "guide leads by consistency and information; give both"),
     ],
 )
 def test_what_does_not_go_together_is_refused(changed: dict[str, Any], words: str) -> None:

@@ -1,8 +1,10 @@
-"""A convolutional classifier of pictures: residual blocks at half the size, a quarter and so on, then a dense layer."""
+"""Classifiers of pictures: residual blocks at half the size, a quarter and so on, then dense; or dense layers alone."""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -71,3 +73,22 @@ class ConvClassifier(nn.Module):
         maps = self.body((x * 2 - 1).contiguous(memory_format=torch.channels_last))
         placed = F.adaptive_avg_pool2d(maps, self.places).flatten(1)
         return self.head(self.act(self.fuse(placed, c)))
+
+
+class DenseClassifier(nn.Module):
+    """Pictures [B, C, H, W] in [0, 1] and condition -> Choice among K classes, by normalised dense layers.
+
+    What it holds for alike is alike pixel by pixel, so that a mark more or less seldom makes another class.
+    """
+
+    def __init__(self, shape: Shape, condition: int, classes: int, sizes: Sequence[int], activation: str) -> None:
+        super().__init__()
+        self.first = Fuse(math.prod(shape), condition, sizes[0])
+        layers: list[nn.Module] = [nn.BatchNorm1d(sizes[0]), ACTIVATIONS[activation]()]
+        for before, after in itertools.pairwise(sizes):
+            layers += [nn.Linear(before, after), nn.BatchNorm1d(after), ACTIVATIONS[activation]()]
+        self.rest = nn.Sequential(*layers)
+        self.head = ChoiceHead(sizes[-1], classes)
+
+    def forward(self, x: Tensor, c: Condition) -> Choice:
+        return self.head(self.rest(self.first(x.flatten(1) * 2 - 1, c)))

@@ -43,7 +43,16 @@ def with_label(part: Part, settings: Settings) -> Part:
 def named_label(part: Part, settings: Settings) -> str | None:
     """The label that is to be inferred, by its name; Refused where there is none, or settings do not go with it."""
     if settings.infer is None:
-        for name in ("labels", "classes", "consistency", "information", "mixup", "auxiliary", "features_first"):
+        for name in (
+            "labels",
+            "classes",
+            "consistency",
+            "information",
+            "guide",
+            "mixup",
+            "auxiliary",
+            "features_first",
+        ):
             if getattr(settings, name):
                 raise Refused(
                     f"{name}={getattr(settings, name)!r} goes with a label that is inferred; add infer='auto' "

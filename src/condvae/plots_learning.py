@@ -16,7 +16,7 @@ TERMS = ("loss", "reconstruction", "rate", "bound")
 # Of a model that infers a label: its loss has terms that no held-out row has, so what is set beside is the
 # bound without what the label costs there.
 BOUND, MISREAD = "-ELBO given the label", "labels read wrongly"
-INFERRING = (BOUND, "reconstruction", "rate", MISREAD, "classifier", "consistency", "information", "mixup")
+INFERRING = (BOUND, "reconstruction", "rate", MISREAD, "classifier", "guide", "consistency", "information", "mixup")
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]], unit: str = "nats per image") -> Image:

@@ -128,6 +128,8 @@ def inferring(settings: Settings, part: Part, table: bool = False) -> str | None
             raise Refused(f"{name} must be {plain!r} where a label is inferred; got {getattr(settings, name)!r}")
     if settings.mixup and not settings.consistency:
         raise Refused("mixup mixes the readings that consistency makes sure of; give consistency, too, 1 for example")
+    if settings.guide and not (settings.consistency and settings.information):
+        raise Refused("guide leads by consistency and information; give both, too, 10 for example")
     if not settings.features_first:
         return infer
     if table:

@@ -83,6 +83,9 @@ class Settings(BaseModel):
     information: float = Field(0.0, ge=0)
     """Weight of the information that the readings of pictures and of their changed twins lack of one another: classes
     form where the pictures themselves fall apart, equally frequent as the prior says (with infer)."""
+    guide: float = Field(0.0, ge=0, lt=1)
+    """Share of the training in which a dense classifier finds the classes by information, and the classifier learns
+    from its sure readings: what is alike pixel by pixel is then one class (with consistency and information)."""
     teacher: float = Field(0.0, ge=0, lt=1)
     """Decay of the averaged classifier whose readings are made consistent with; 0 = the classifier's own (with
     consistency)."""
@@ -170,6 +173,7 @@ class Overrides(TypedDict, total=False):
     classify: float
     consistency: float
     information: float
+    guide: float
     teacher: float
     mixup: float
     auxiliary: int

@@ -42,7 +42,8 @@ class Reading:
     classify: of the cross entropy of known labels; consistency: of that of strongly changed pictures with what is
     surely read in them as they are; mixup: of that of mixed pictures with their mixed readings; information: of what
     the readings of a picture and of its changed twin fail to tell of one another. teacher: decay of the averaged
-    classifier that reads pictures as they are, 0 = the classifier itself.
+    classifier that reads pictures as they are, 0 = the classifier itself. guide: share of the training in which a dense
+    classifier reads them, from whose sure readings the other learns.
     """
 
     classify: float = 1.0
@@ -50,6 +51,7 @@ class Reading:
     mixup: float = 0.0
     information: float = 0.0
     teacher: float = 0.0
+    guide: float = 0.0
 
     @property
     def in_pairs(self) -> bool:

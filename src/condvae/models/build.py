@@ -9,7 +9,7 @@ from torch import nn
 
 from condvae.autoregressive import FEATURES, AutoregressiveHead
 from condvae.choice import ChoiceHead, ClassPrior
-from condvae.classifiers import ConvClassifier
+from condvae.classifiers import ConvClassifier, DenseClassifier
 from condvae.conditions import Label, Schema
 from condvae.convs import ConvDecoder, ConvEncoder
 from condvae.errors import Refused
@@ -76,8 +76,10 @@ def inferring(vae: VAE, s: Settings, schema: Schema, shape: Shape) -> M2:
         auxiliary = Auxiliary(
             encoder_of(s, shape, wide, s.auxiliary, False), encoder_of(s, shape, wide + z, s.auxiliary, False)
         )
-    reading = Reading(s.classify, s.consistency, s.mixup, s.information, s.teacher if s.consistency else 0.0)
-    return M2(vae, classifier, prior, schema.span(field.name), auxiliary, reading)
+    teacher = s.teacher if s.consistency else 0.0
+    reading = Reading(s.classify, s.consistency, s.mixup, s.information, teacher, s.guide)
+    guide = DenseClassifier(shape, wide + s.auxiliary, classes, s.hidden, s.activation) if s.guide else None
+    return M2(vae, classifier, prior, schema.span(field.name), auxiliary, reading, guide)
 
 
 def encoder_of(s: Settings, shape: Shape, condition: int, latents: int, partial: bool) -> nn.Module:

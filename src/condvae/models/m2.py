@@ -51,6 +51,7 @@ class M2(Model):
         span: slice,
         auxiliary: Auxiliary | None = None,
         reading: Reading | None = None,
+        guide: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.vae = vae
@@ -60,6 +61,7 @@ class M2(Model):
         self.auxiliary = auxiliary
         self.reading = reading or Reading()
         self.alignment = Alignment(span.stop - span.start)
+        self.guide = guide
         self.teacher = Teacher(classifier, self.reading.teacher) if self.reading.teacher else None
 
     @property
@@ -197,14 +199,19 @@ class M2(Model):
         if not goal.in_pairs:
             q = self.classifier(x, blank)
             return q, {"classifier": goal.classify * over(-q.log_prob(given), known)}
-        q, changed = self.viewed([x, strongly(x, noise)], blank)
-        cost = -(given * (q.logits + changed.logits)).sum(1) / 2
-        terms = {"classifier": goal.classify * over(cost, known)}
+        views = [x, strongly(x, noise)]
+        q, changed = self.viewed(views, blank)
+        terms = {"classifier": goal.classify * over(missed(given, q, changed), known)}
+        first, second = q, changed
+        if self.guide is not None and progress < goal.guide:
+            first, second = self.viewed(views, blank, self.guide)
+            terms["guide"] = goal.classify * over(missed(given, first, second), known)
         if goal.information:
-            lost = information_lost(q.probs[~known], changed.probs[~known], self.class_prior.shares)
+            lost = information_lost(first.probs[~known], second.probs[~known], self.class_prior.shares)
             terms["information"] = goal.information * lost
         if goal.consistency or goal.mixup:
-            terms |= self.targeted(x, blank, given, known, (q, changed), float(begun(progress)), noise)
+            own = self.taught(x, blank, q) if first is q else first.probs.detach()
+            terms |= self.targeted(x, blank, given, known, own, changed, float(begun(progress)), noise)
         return q, terms
 
     def targeted(
@@ -213,13 +220,13 @@ class M2(Model):
         blank: Condition,
         given: Tensor,
         known: Tensor,
-        read: tuple[Choice, Choice],
+        own: Tensor,
+        changed: Choice,
         ready: float,
         noise: Noise,
     ) -> Terms:
-        """The terms in which readings of pictures as they are, the first of `read`, are targets for changed ones."""
-        goal, (q, changed) = self.reading, read
-        own = self.taught(x, blank, q)
+        """The terms in which readings of pictures as they are, `own` [B, K], are targets for changed ones."""
+        goal = self.reading
         aligned = self.alignment(own, self.class_prior.shares)
         if self.training:
             self.alignment.observe(own[~known])
@@ -239,9 +246,9 @@ class M2(Model):
             self.teacher.follow(self.classifier)
         return self.teacher(x, blank).probs
 
-    def viewed(self, views: Sequence[Tensor], blank: Condition) -> tuple[Choice, ...]:
-        """What the classifier reads in several views [B, C, H, W] of the same pictures, in one pass."""
-        read = self.classifier(torch.cat(list(views)), blank.repeat(len(views)))
+    def viewed(self, views: Sequence[Tensor], blank: Condition, reader: nn.Module | None = None) -> tuple[Choice, ...]:
+        """What the classifier, or another, reads in several views [B, C, H, W] of the same pictures, in one pass."""
+        read = (reader or self.classifier)(torch.cat(list(views)), blank.repeat(len(views)))
         return tuple(Choice(logits) for logits in read.logits.chunk(len(views)))
 
 
@@ -269,6 +276,11 @@ def every_label(known: Tensor, given: Tensor, q: Choice) -> tuple[Tensor, Tensor
     index = torch.cat([sure, open_rows.repeat_interleave(classes)])
     share = torch.cat([torch.ones_like(q.probs[:, 0])[sure], q.probs[open_rows].flatten()])
     return index, torch.cat([given[sure], every]), share
+
+
+def missed(given: Tensor, *readings: Choice) -> Tensor:
+    """Cross entropy [B] of known labels, one-hot [B, K], the mean of several readings; 0 where none is known."""
+    return -torch.stack([(given * one.logits).sum(1) for one in readings]).mean(0)
 
 
 def over(values: Tensor, mask: Tensor) -> Tensor:
