@@ -13,7 +13,7 @@ from shrunk import CASES, batch_of, model_of, schema_of
 from condvae import fit
 from condvae.api import prepare
 from condvae.choice import Choice, ClassPrior
-from condvae.classifiers import ConvClassifier
+from condvae.classifiers import ConvClassifier, DenseClassifier
 from condvae.consistency import Alignment, cut, information_lost, mixed, targets
 from condvae.data import collect
 from condvae.errors import Refused
@@ -389,3 +389,29 @@ def test_information_finds_groups_without_a_label() -> None:
     read = run.classify(x).probabilities.argmax(1)
     share = (read[:64] == 1).mean() + (read[64:] == 0).mean()
     assert abs(share / 2 - 0.5) > 0.45
+
+
+def test_the_guide_leads_and_is_then_silent() -> None:
+    """In its share of the training the information is that of the guide's readings; afterwards it learns no more."""
+    model, x, c = inferring("m2-consistent")
+    model.train()
+    told = c.filled(model.span, c.vector[:, model.span] * (torch.arange(len(x)) % 2)[:, None])
+    assert model.guide is not None
+    for progress, leads in ((0.2, True), (0.8, False)):
+        model.zero_grad()
+        terms, _ = model.loss(Batch(x, told), progress, noise(len(x)))
+        assert ("guide" in terms) == leads
+        terms["information"].backward(retain_graph=True)
+        moved = [any(one.grad is not None for one in part.parameters()) for part in (model.guide, model.classifier)]
+        assert moved == [leads, not leads]
+        torch.stack(list(terms.values())).sum().backward()
+        assert all((one.grad is not None) == leads for one in model.guide.parameters())
+        assert all(one.grad is not None for one in model.classifier.parameters())
+
+
+def test_the_dense_classifier_reads_colour_and_a_condition() -> None:
+    classifier = DenseClassifier((3, 5, 4), 2, 6, (8, 7), "silu").eval()
+    c = torch.zeros(3, 2)
+    with torch.no_grad():
+        read = classifier(torch.rand(3, 3, 5, 4), Condition(c))
+    assert read.probs.shape == (3, 6) and torch.allclose(read.probs.sum(1), torch.ones(3))
