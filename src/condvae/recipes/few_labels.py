@@ -252,7 +252,7 @@ RECIPES = [
                 "classify": 500.0,
                 "consistency": 500.0,
                 "information": 500.0,
-                "epochs": 40,
+                "epochs": 30,
             },
         },
         collections={"svhn-1000": "svhn_10k.npz"},
