@@ -12,14 +12,14 @@ from shrunk import CASES, batch_of, model_of, schema_of
 
 from condvae import fit
 from condvae.api import prepare
-from condvae.choice import Choice, ClassPrior
+from condvae.choice import Choice, ClassPrior, every_label
 from condvae.classifiers import ConvClassifier, DenseClassifier
 from condvae.consistency import Alignment, cut, information_lost, mixed, targets
 from condvae.data import collect
 from condvae.errors import Refused
 from condvae.few import few_rows, inferred_label, mixed_order, mixed_weights
 from condvae.fitting import Fitting
-from condvae.models.m2 import M2, every_label
+from condvae.models.m2 import M2
 from condvae.noise import RowNoise, Stream
 from condvae.objectives import distortion, kl, log_weights
 from condvae.runs import load

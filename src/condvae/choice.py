@@ -1,4 +1,5 @@
-"""A choice among K classes as a distribution of the house: what a classifier returns, and the prior of labels."""
+"""A choice among K classes as a distribution of the house: what a classifier returns, the prior of labels, and a label
+as a latent."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import OneHotCategorical
 
-from condvae.trace import Draw, Drawable
+from condvae.trace import Draw, Drawable, Latent, settle
 
 LABEL_LEVEL = 910  # the level of noise that draws an inferred label
 
@@ -61,3 +62,29 @@ class ClassPrior(nn.Module):
     def shares(self) -> Tensor:
         """The probability of each class, [K]."""
         return self.logits.detach().softmax(-1)
+
+
+def settled_label(told: Tensor, prior: Choice, q: Choice | None, given: Tensor | None, draw: Draw) -> Latent:
+    """The label of each row, one-hot [B, K]: as `told` [B, K] says, zeros = unknown; else as given; else drawn from q,
+    or from the prior where there is no picture to infer it from."""
+    known = told.sum(1, keepdim=True) > 0
+    if not bool(known.all()):
+        guess = settle(prior, q, given, draw, 0).z
+        guess = guess[0] if guess.dim() > 2 else guess  # K samples share their row's label
+        told = torch.where(known, told, guess.to(told))
+    # where the label is known nothing is inferred: q is p there, the KL nothing, the importance weight one
+    return Latent(prior, None if q is None else Choice(torch.where(known, prior.logits, q.logits)), told, "label")
+
+
+def every_label(known: Tensor, given: Tensor, q: Choice) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows of the sum over labels: (which picture [R], its label [R, K], how much it counts [R]).
+
+    Pictures whose label is known come once, with it, and count 1; the others come K times, once with each label, and
+    count as much as q(y | x) believes it.
+    """
+    sure, open_rows = torch.nonzero(known)[:, 0], torch.nonzero(~known)[:, 0]
+    classes = given.shape[1]
+    every = torch.eye(classes, device=given.device, dtype=given.dtype).repeat(len(open_rows), 1)
+    index = torch.cat([sure, open_rows.repeat_interleave(classes)])
+    share = torch.cat([torch.ones_like(q.probs[:, 0])[sure], q.probs[open_rows].flatten()])
+    return index, torch.cat([given[sure], every]), share

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
-from condvae.choice import Choice, ClassPrior
+from condvae.choice import Choice, ClassPrior, settled_label
 from condvae.heads import LOG_SIGMA, Pixels
 from condvae.models.base import Model, Terms
-from condvae.models.m2 import M2, copies, settled_label, spread
+from condvae.models.m2 import M2, copies, spread
 from condvae.models.vae import VAE, mean
 from condvae.nets import evaluating
 from condvae.objectives import distortion
