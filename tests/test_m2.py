@@ -338,6 +338,7 @@ def test_none_known_makes_clusters_and_a_class_without_rows_is_named(tmp_path) -
         ({"holes": "any"}, "holes must be 'none' where a label is inferred"),
         ({"importance": True}, "importance must be False"),
         ({"mixup": 1.0}, "give consistency, too"),
+        ({"beta_start": 5.0, "warm_up": 0.0}, "beta_start goes to beta over the share warm_up"),
         ({"guide": 0.3, "consistency": 1.0}, "guide leads by consistency and information; give both"),
     ],
 )

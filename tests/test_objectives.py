@@ -7,6 +7,7 @@ import torch
 from torch.distributions import Distribution, Independent, Normal
 
 from condvae.heads import Bernoulli, Gaussian
+from condvae.models.base import Objective
 from condvae.objectives import (
     closed_form,
     effective_samples,
@@ -135,6 +136,8 @@ def test_a_unit_below_the_floor_gets_no_gradient():
 def test_warm_up():
     assert [warm_up(t, 0.5) for t in (0, 0.25, 0.5, 1)] == [0, 0.5, 1, 1]
     assert warm_up(0, 0) == 1
+    assert [Objective(1.0, 0.5, 5.0).weight(t) for t in (0, 0.25, 0.5, 1)] == [5, 3, 1, 1]
+    assert [Objective(2.0, 0.5).weight(t) for t in (0, 0.25, 1)] == [0, 1, 2]
 
 
 def test_importance_bound_is_the_log_of_the_mean_weight():

@@ -77,6 +77,8 @@ def split(collection: Collection, settings: Settings) -> Rows:
 
 def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tuple[Settings, str]:
     """(settings with what depends on the data filled in, why the likelihood was chosen)."""
+    if settings.beta_start and not settings.warm_up:
+        raise Refused("beta_start goes to beta over the share warm_up of the training, which is 0; give both, 0.5 say")
     if outputs is not None:
         return resolved_table(settings, part)
     likelihood, why = choose_likelihood(part.x)
