@@ -236,30 +236,10 @@ def few_choices(name: str) -> str:
     return table(header, rows) if rows else ""
 
 
-def few_elsewhere(name: str) -> str:
-    """Errors of options on other digits, a row an option and a column a draw of labels."""
-    found = runs(name)
-    header = [
-        "",
-        "mean, %",
-        *(f"draw {draw}" for draw in range(max((len(r["values"]["errors"]) for r in found), default=0))),
-    ]
-    rows = [
-        [
-            run["variant"].replace("-", " "),
-            f"{run['values']['mean']:.2f}",
-            *(f"{one:.2f}" for one in run["values"]["errors"]),
-        ]
-        for run in sorted(found, key=lambda run: run["values"]["mean"])
-    ]
-    return table(header, rows) if rows else ""
-
-
 MAKERS: dict[str, Callable[[str], str]] = {
     "specialists": specialists,
     "few": few,
     "few-choices": few_choices,
-    "few-elsewhere": few_elsewhere,
     "pyro": beside_pyro,
     "published": published,
     "values": values,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from condvae import tasks
 from condvae.conditions import Schema
@@ -294,7 +294,7 @@ class Run:
     def save(self, path: str | Path, half: bool = False) -> Path:
         """Write the run into a folder; `half` stores the weights in half precision."""
         folder = Path(path)
-        weights = self.model.state_dict()
+        weights = kept(self.model, self.model.state_dict())
         write_tensors(folder / "model.safetensors", half_precision(weights) if half else weights)
         if self.density is not None:
             save_density(folder / "density.safetensors", self.density, half)
@@ -334,7 +334,7 @@ def load(path: str | Path) -> Run:
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"{folder / 'run.json'} lacks or garbles what a run needs ({error})") from None
     shape = (int(channels), int(height), int(width))
-    model = build(settings, schema, shape, outputs)
+    model = build(settings.model_copy(update={"guide": 0.0, "teacher": 0.0}), schema, shape, outputs)
     pour(model, folder / "model.safetensors")
     density, flow = (
         load_density(folder / name) if (folder / name).is_file() else None
@@ -346,11 +346,17 @@ def load(path: str | Path) -> Run:
     return Run(model, schema, settings, shape, density, read_history(folder), data, folder, outputs, flow)
 
 
+def kept(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without those of what only training needs."""
+    helpers = getattr(model, "helpers", ())
+    return {name: weight for name, weight in weights.items() if not name.startswith(helpers)}
+
+
 def pour(model: nn.Module, path: Path) -> None:
     """Weights of a file into a model; Refused where they are another model's."""
     weights, _ = read_tensors(path)
     try:
-        model.load_state_dict(full_precision(weights))
+        model.load_state_dict(full_precision(kept(model, weights)))
     except RuntimeError as error:
         raise Refused(f"{path} does not fit the model that run.json describes ({str(error).splitlines()[0]})") from None
 

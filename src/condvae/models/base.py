@@ -68,6 +68,7 @@ class Model(nn.Module, ABC):
     """
 
     objective = Objective()
+    helpers: tuple[str, ...] = ()  # how the weights are named that only training needs: a run's file is without them
 
     @abstractmethod
     def forward(

@@ -43,6 +43,8 @@ class M2(Model):
     vae: the networks of z and x given the label; classifier(x, c) -> Choice, q(y | x); prior: p(y).
     """
 
+    helpers = ("guide.", "teacher.")
+
     def __init__(
         self,
         vae: VAE,
