@@ -192,7 +192,8 @@ def few(name: str) -> str:
     """Errors with few labels, a row a variant: the mean over its draws of labels, and between them the spread."""
     found = [run for run in runs(name) if "supervised_test_error" in run["values"]]
     header = ["", "labels", "draws", "test error, %", "published", "asked", "met", "validation error, %"]
-    header += ["same classifier, labels alone, %", "expected calibration error", "minutes of one core"]
+    header += ["same classifier, labels alone, %", "expected calibration error", "drawings read back, %"]
+    header += ["minutes of one core"]
     rows = []
     for variant in sorted({run["variant"] for run in found}, key=few_order):
         same = [run for run in found if run["variant"] == variant]
@@ -201,6 +202,7 @@ def few(name: str) -> str:
         mean = statistics.mean(errors)
         spread = "" if len(errors) == 1 else f" ({min(errors):.2f} to {max(errors):.2f})"
         held = [run["values"]["validation_error"] for run in same if run["values"]["validation_error"] is not None]
+        drawn = [100 * run["values"]["drawn"]["obedience"] for run in same if "drawn" in run["values"]]
         met = "" if not line["goal"] else number(mean <= float(line["goal"].removeprefix("<= ")))
         rows.append(
             [
@@ -214,6 +216,7 @@ def few(name: str) -> str:
                 f"{statistics.mean(held):.2f}" if held else "",
                 f"{statistics.mean(run['values']['supervised_test_error'] for run in same):.2f}",
                 f"{statistics.mean(run['values']['expected_calibration_error'] for run in same):.4f}",
+                f"{statistics.mean(drawn):.1f}" if drawn else "",
                 f"{statistics.mean(run['cpu_minutes'] for run in same):.1f}",
             ]
         )
