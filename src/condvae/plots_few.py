@@ -38,12 +38,13 @@ def errors_by_labels(
     handles = []
     for colour, curve in zip(COLOURS, curves.values(), strict=False):
         counts = sorted(curve)
-        means = [sum(curve[count]) / len(curve[count]) for count in counts]
+        means = [average(curve[count]) for count in counts]
         axes.plot(counts, means, color=colour, lw=2.2, marker="o", ms=5.5)
         for count, mean in zip(counts, means, strict=True):
             axes.plot([count] * len(curve[count]), curve[count], ls="", marker=".", color=colour, ms=4, alpha=0.6)
-            note = axes.annotate("", (count, mean), (0, 7), textcoords="offset points", ha="center", color=INK)
-            write(note, f"{mean:.2g} %" if mean < 10 else f"{mean:.0f} %", 8.5)
+            shift = -15 if below(mean, [average(one[count]) for one in curves.values() if count in one]) else 7
+            note = axes.annotate("", (count, mean), (0, shift), textcoords="offset points", ha="center", color=INK)
+            write(note, f"{mean:.2f} %" if mean < 1 else f"{mean:.2g} %" if mean < 10 else f"{mean:.0f} %", 8.5)
         handles.append(Line2D([], [], color=colour, lw=2.2, marker="o", ms=5.5))
     names = list(curves)
     if goals:
@@ -58,9 +59,19 @@ def errors_by_labels(
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
     low = min([*runs, *(goals or {}).values()])
-    axes.set_ylim(low / 1.4, max(runs) * 1.6)
+    axes.set_ylim(low / 1.6, max(runs) * 1.6)
     axes.grid(axis="y", color=FAINT, lw=0.8)
     write(axes.set_xlabel(" ", color=SOFT), "labels in all, equally many a class", 10)
     write(axes.set_ylabel(" ", color=SOFT), "test images read wrongly", 10)
     legend(axes, handles, names, "under", columns=2)
     return rendered(drawing)
+
+
+def average(errors: Sequence[float]) -> float:
+    """The mean."""
+    return sum(errors) / len(errors)
+
+
+def below(mean: float, others: Sequence[float]) -> bool:
+    """Whether a number is written under its point: it is the least of its column, of several, or one is close above."""
+    return (len(others) > 1 and mean == min(others)) or any(mean < other < 1.4 * mean for other in others)
