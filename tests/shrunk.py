@@ -46,6 +46,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "m2-learned-prior": {"likelihood": "gaussian", "infer": "sign", "auxiliary": 3, "prior": "learned"},
     "m1-m2": {"likelihood": "gaussian", "infer": "sign", "features_first": 0.5, "warm_up": 0.5},
     "holes": {"likelihood": "gaussian", "holes": "any", "drop": 0.3, "prior": "learned"},
+    "gan": {"likelihood": "gaussian", "adversarial": 1.0, "critic_width": 4},
+    "gan-binary": {"likelihood": "bernoulli", "adversarial": 0.5, "matching": 0.0, "network": "mlp"},
     "holes-dense": {"likelihood": "bernoulli", "holes": "boxes", "network": "mlp", "prior": "learned"},
 }
 OPTIONS["m2-consistent"] |= {"classifier": "residual", "consistency": 1.0, "information": 0.5, "mixup": 0.5}

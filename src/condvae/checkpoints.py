@@ -19,7 +19,7 @@ def store(path: Path, training: Training, sums: Mapping[str, float], clock: Mapp
     tensors: dict[str, Tensor] = {f"raw.{name}": t for name, t in training.model.state_dict().items()}
     if training.averaged is not None:
         tensors |= {f"averaged.{name}": t for name, t in training.averaged.state_dict().items()}
-    for number, parameter in enumerate(training.optimiser.param_groups[0]["params"]):
+    for number, parameter in enumerate(trained(training)):
         for name, value in training.optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{number}.{name}"] = torch.as_tensor(value)
     facts = {"step": training.step, "sums": dict(sums), "clock": dict(clock)}
@@ -33,7 +33,7 @@ def restore(path: Path, training: Training) -> tuple[dict[str, float], dict[str,
     if training.averaged is not None:
         training.averaged.load_state_dict(part(tensors, "averaged."))
     moments = part(tensors, "optimiser.")
-    for number, parameter in enumerate(training.optimiser.param_groups[0]["params"]):
+    for number, parameter in enumerate(trained(training)):
         state = part(moments, f"{number}.")
         if state:
             training.optimiser.state[parameter] = {
@@ -45,6 +45,11 @@ def restore(path: Path, training: Training) -> tuple[dict[str, float], dict[str,
         raise Refused(f"{path} is not a checkpoint of condvae; train anew") from None
     training.step = int(known["step"])
     return dict(known["sums"]), dict(known.get("clock", {}))
+
+
+def trained(training: Training) -> list[Tensor]:
+    """The parameters in the optimiser's order."""
+    return [parameter for group in training.optimiser.param_groups for parameter in group["params"]]
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +89,26 @@ class Pixels(Distribution, ABC):
         return moved
 
 
+class Within(torch.autograd.Function):
+    """Clamped to [0, 1]; a gradient may call a value beyond the edge back, where a clamp's is lost, not push it out."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        (x,) = ctx.saved_tensors
+        outward = ((x < 0) & (gradient > 0)) | ((x > 1) & (gradient < 0))  # descent goes against the gradient
+        return gradient.masked_fill(outward, 0)
+
+
+def within(x: Tensor) -> Tensor:
+    """Pixels in [0, 1]."""
+    return Within.apply(x)  # type: ignore[return-value]
+
+
 class Bernoulli(Pixels):
     """Independent Bernoulli entries with the given logits; for x in (0, 1) an unnormalised score, the grey BCE."""
 
@@ -109,7 +130,7 @@ class Gaussian(Pixels):
 
     @property
     def mean(self) -> Tensor:
-        return self.parameters.clamp(0, 1)
+        return within(self.parameters)
 
     def costs(self, x: Tensor) -> Tensor:
         mean = self.split(self.parameters, x)
@@ -130,7 +151,7 @@ class DiscretisedLogistic(Pixels):
 
     @property
     def mean(self) -> Tensor:
-        return self.parameters.clamp(0, 1)
+        return within(self.parameters)
 
     def costs(self, x: Tensor) -> Tensor:
         mean, scale = self.split(self.parameters, x), torch.exp(-self.log_scale)

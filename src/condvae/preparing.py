@@ -93,14 +93,29 @@ def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tu
         raise Refused(
             f"binarise={settings.binarise!r} needs a likelihood of binary pixels, got {likelihood!r}; use 'grey'"
         )
+    if settings.adversarial:
+        check_adversarial(settings, likelihood)
     prior = "learned" if settings.holes != "none" else settings.prior  # what is seen tells much of what is hidden
     found = {"likelihood": likelihood, "batch": min(batch, len(part)), "z": z, "prior": prior}
     found["infer"] = inferring(settings, part)
     return settings.model_copy(update=found), why
 
 
+def check_adversarial(settings: Settings, likelihood: str) -> None:
+    """Refused where a critic does not go with the other settings."""
+    for name, plain in (("holes", "none"), ("infer", None), ("samples", 1), ("importance", False)):
+        if getattr(settings, name) != plain:
+            raise Refused(f"{name} must be {plain!r} with adversarial; got {getattr(settings, name)!r}: leave one out")
+    if likelihood == "autoregressive":
+        raise Refused(
+            "adversarial pulls at the picture that a likelihood expects, and 'autoregressive' has none; use 'gaussian'"
+        )
+
+
 def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
     """The settings of a table's rows: dense networks, and few latents for few columns."""
+    if settings.adversarial:
+        raise Refused("adversarial has a critic judge pictures; of a table's rows leave it at 0")
     if settings.holes != "none":
         raise Refused(f"holes are for pictures; got holes={settings.holes!r} for a table: leave cells blank instead")
     batch = settings.batch or min(128, max(16, 2 ** round(math.log2(max(1, len(part) / 100)))))

@@ -334,7 +334,7 @@ def load(path: str | Path) -> Run:
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"{folder / 'run.json'} lacks or garbles what a run needs ({error})") from None
     shape = (int(channels), int(height), int(width))
-    model = build(settings.model_copy(update={"guide": 0.0, "teacher": 0.0}), schema, shape, outputs)
+    model = build(settings, schema, shape, outputs, helpers=False)
     pour(model, folder / "model.safetensors")
     density, flow = (
         load_density(folder / name) if (folder / name).is_file() else None

@@ -99,6 +99,17 @@ class Settings(BaseModel):
     blind: float = Field(0.15, ge=0, le=1)
     """Share of the training over which an autoregressive layer learns to see, so that the latents learn first."""
 
+    adversarial: float = Field(0.0, ge=0)
+    """Pull of a critic that tells drawn pictures from real ones, as a multiple of the likelihood's own pull on a
+    reconstruction (VAE-GAN); 0 = no critic."""
+    matching: float = Field(0.5, ge=0)
+    """Pull of reconstructions towards the features that the critic sees in the original, in the same measure (with
+    adversarial)."""
+    critic_width: int = Field(32, ge=1)
+    """Channels of the critic's first convolution (with adversarial)."""
+    critic_rate: float = Field(1.0, gt=0)
+    """The critic's learning rate as a multiple of lr (with adversarial)."""
+
     epochs: int = Field(30, ge=0)
     """Passes over the training data."""
     batch: int | None = Field(None, ge=1)
@@ -179,6 +190,10 @@ class Overrides(TypedDict, total=False):
     auxiliary: int
     features_first: float
     blind: float
+    adversarial: float
+    matching: float
+    critic_width: int
+    critic_rate: float
     epochs: int
     batch: int | None
     lr: float

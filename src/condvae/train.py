@@ -161,6 +161,44 @@ class Learner(nn.Module):
         return sum(rest, start=first), terms, notes
 
 
+class Watch:
+    """Stops a training in which a term lies at its floor for long, as a critic's does that wins outright.
+
+    Of each term that the model names the running mean is kept; where it falls below the floor, the weights of that
+    moment are the last good ones, and are put back if it stays there for PATIENCE steps.
+    """
+
+    PATIENCE = 400
+    DECAY = 0.98
+
+    def __init__(self, model: Model, averaged: Model | None) -> None:
+        self.models = [model] if averaged is None else [model, averaged]
+        self.floors = model.floors
+        self.means: dict[str, float] = {}
+        self.since: dict[str, int] = {}
+        self.good: list[dict[str, Tensor]] = []
+
+    def __call__(self, terms: Terms) -> str | None:
+        """The name of a term that has been at its floor for too long, the last good weights being back in place."""
+        for name in self.floors:
+            if name not in terms:
+                continue
+            value = float(terms[name].detach())
+            self.means[name] = mean = self.DECAY * self.means.get(name, value) + (1 - self.DECAY) * value
+            if mean >= self.floors[name]:
+                self.since.pop(name, None)
+            elif name not in self.since:
+                self.since[name] = 1
+                self.good = [{key: weight.clone() for key, weight in one.state_dict().items()} for one in self.models]
+            else:
+                self.since[name] += 1
+            if self.since.get(name, 0) > self.PATIENCE:
+                for one, weights in zip(self.models, self.good, strict=True):
+                    one.load_state_dict(weights)
+                return name
+        return None
+
+
 class Training:
     """A model, its optimiser and its averaged weights on a device, at some step."""
 
@@ -173,7 +211,7 @@ class Training:
         self.model = model
         self.device = self.fabric.device
         learner = Learner(model.to(self.device), settings.binarise, hiding)
-        self.optimiser = make_optimiser(learner, settings, fused=self.device.type in ("cpu", "cuda"))
+        self.optimiser = make_optimiser(model, settings, fused=self.device.type in ("cpu", "cuda"))
         self.learner, self.wrapped = self.fabric.setup(learner, self.optimiser)
         self.averaged: Model | None = None
         if settings.average:
@@ -196,12 +234,24 @@ class Training:
                     mine.copy_(theirs)
 
 
-def make_optimiser(learner: nn.Module, settings: Settings, fused: bool) -> torch.optim.Optimizer:
-    """One optimiser, one group."""
-    parameters = [p for p in learner.parameters() if p.requires_grad]
+def make_optimiser(model: Model, settings: Settings, fused: bool) -> torch.optim.Optimizer:
+    """One optimiser, one group a player, each with its own multiple of the learning rate.
+
+    Adam acts on each parameter alone: one step on the sum of the players' terms is a step of each on its own, as long
+    as no term's gradient reaches another player's parameters.
+    """
+    groups = [
+        {
+            "params": [p for p in player.parameters if p.requires_grad],
+            "lr": settings.lr * player.rate,
+            "rate": player.rate,
+            "betas": player.betas,
+        }
+        for player in model.players()
+    ]
     if settings.optimiser == "adamw":
-        return torch.optim.AdamW(parameters, settings.lr, weight_decay=0.01, fused=fused)
-    return torch.optim.Adam(parameters, settings.lr, fused=fused)
+        return torch.optim.AdamW(groups, settings.lr, weight_decay=0.01, fused=fused)
+    return torch.optim.Adam(groups, settings.lr, fused=fused)
 
 
 def rate_at(progress: float, settings: Settings) -> float:
@@ -249,7 +299,7 @@ def train(training: Training, batches: Batches, epochs: int) -> Iterator[Step]:
     if fabric.world_size == 1 and settings.precision == "32":  # its hooks would do nothing, and take time
         learner, optimiser, backward = learner.module, training.optimiser, torch.Tensor.backward
     generator = torch.Generator(device=training.device)
-    parameters = [p for p in training.model.parameters() if p.requires_grad]
+    watch = Watch(training.model, training.averaged)
     while training.step < total:
         epoch, done = divmod(training.step, len(batches))
         for number, batch in enumerate(batches.epoch(epoch, skip=done), start=done + 1):
@@ -261,16 +311,30 @@ def train(training: Training, batches: Batches, epochs: int) -> Iterator[Step]:
                 loss, terms, notes = learner(Work(batch, progress, Stream(generator)))
                 check_finite(loss, terms, epoch + 1, number, settings)
                 backward(loss)
-                if settings.clip:
-                    nn.utils.clip_grad_norm_(parameters, settings.clip)
-                optimiser.param_groups[0]["lr"] = rate_at(progress, settings)
+                for player in optimiser.param_groups:
+                    if settings.clip:
+                        nn.utils.clip_grad_norm_(player["params"], settings.clip)
+                    player["lr"] = rate_at(progress, settings) * player["rate"]
                 optimiser.step()
                 optimiser.zero_grad()
                 training.step += 1
                 training.average()
+                stuck = watch(terms)
+                if stuck is not None:
+                    raise lost(stuck, epoch + 1, number, settings)
             detached = {name: term.detach() for name, term in terms.items()}
             yield Step(epoch + 1, number, len(batches), training.step, batch.x.shape[0], detached, notes)
     training.model.eval()
+
+
+def lost(name: str, epoch: int, batch: int, settings: Settings) -> Diverged:
+    """What is said where a term stays at its floor."""
+    return Diverged(
+        f"training stopped at epoch {epoch}, batch {batch}: the term {name!r} has been at its floor for "
+        f"{Watch.PATIENCE} steps, so that one player wins outright and the other learns nothing from it; "
+        f"the weights from before are kept; try a smaller critic_rate than {settings.critic_rate:g}, or a smaller adversarial than "
+        f"{settings.adversarial:g}"
+    )
 
 
 def check_finite(loss: Tensor, terms: Terms, epoch: int, batch: int, settings: Settings) -> None:

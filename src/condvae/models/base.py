@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from torch import Tensor, nn
 
@@ -12,6 +13,17 @@ from condvae.objectives import warm_up
 from condvae.trace import Batch, Condition, Draw, Trace
 
 Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """Parameters that are trained for an end of their own: their learning rate as a multiple of the settings', and
+    Adam's decays of the gradient's mean and square."""
+
+    name: str
+    parameters: tuple[nn.Parameter, ...]
+    rate: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,11 @@ class Model(nn.Module, ABC):
 
     objective = Objective()
     helpers: tuple[str, ...] = ()  # how the weights are named that only training needs: a run's file is without them
+    floors: Mapping[str, float] = MappingProxyType({})  # terms that no sound training leaves below these for long
+
+    def players(self) -> tuple[Player, ...]:
+        """The parameters by player; most models have one."""
+        return (Player("model", tuple(self.parameters())),)
 
     @abstractmethod
     def forward(

@@ -12,9 +12,11 @@ from condvae.choice import ChoiceHead, ClassPrior
 from condvae.classifiers import ConvClassifier, DenseClassifier
 from condvae.conditions import Label, Schema
 from condvae.convs import ConvDecoder, ConvEncoder
+from condvae.critics import Critic
 from condvae.errors import Refused
 from condvae.heads import GaussianHead, pixel_head
 from condvae.models.base import Objective, Reading
+from condvae.models.gan import GAN, Adversary
 from condvae.models.m2 import M2, Auxiliary
 from condvae.models.stack import FeatureHead, Stack
 from condvae.models.vae import VAE
@@ -26,19 +28,24 @@ from condvae.settings import Settings
 LATENTS = 32  # where the settings have no say
 
 
-def build(settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None) -> VAE | M2 | Stack:
+def build(
+    settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None, helpers: bool = True
+) -> VAE | GAN | M2 | Stack:
     """The model of these settings for pictures of `shape` [C, H, W]; its weights drawn from the seed alone.
 
-    outputs: the fields of generated table rows, which then take the place of pixels; shape is [1, 1, W].
+    outputs: the fields of generated table rows, which then take the place of pixels; shape is [1, 1, W]. helpers:
+    with the networks that only training needs.
     """
+    s = settings if helpers else settings.model_copy(update={"guide": 0.0, "teacher": 0.0})
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        if settings.infer is not None and settings.features_first:
-            model = stacked(settings, schema, shape)
+        torch.manual_seed(s.seed)
+        if s.infer is not None and s.features_first:
+            model = stacked(s, schema, shape)
         else:
-            vae = assemble(settings, schema, shape, outputs)
-            model = vae if settings.infer is None else inferring(vae, settings, schema, shape)
-    s = settings
+            vae = assemble(s, schema, shape, outputs)
+            model = vae if s.infer is None else inferring(vae, s, schema, shape)
+            if s.adversarial:
+                model = judged(vae, s, schema, shape, helpers)
     objective = Objective(s.beta, s.warm_up, s.beta_start, s.free_bits, s.samples, s.importance)
     for part in (model, model.bottom, model.top) if isinstance(model, Stack) else (model,):
         part.objective = objective
@@ -53,6 +60,12 @@ def stacked(s: Settings, schema: Schema, shape: Shape) -> Stack:
     decoder = DenseDecoder(z, schema.width, s.hidden[::-1], (2, 1, z), FeatureHead(), s.activation)
     top = VAE(encoder_of(dense, features, schema.width, z, False), prior_of(s, schema.width), decoder)
     return Stack(bottom, inferring(top, dense, schema, features), s.features_first)
+
+
+def judged(vae: VAE, s: Settings, schema: Schema, shape: Shape, helpers: bool) -> GAN:
+    """The VAE with a critic of its pictures, which only training needs."""
+    critic = Critic(shape, schema.width, s.critic_width) if helpers else None
+    return GAN(vae, critic, Adversary(s.adversarial, s.matching, rate=s.critic_rate))
 
 
 def inferring(vae: VAE, s: Settings, schema: Schema, shape: Shape) -> M2:
@@ -130,7 +143,7 @@ def prior_of(s: Settings, condition: int, partial: Shape | None = None) -> nn.Mo
     return ConditionalNormal(condition, z) if s.prior == "learned" and condition else StandardNormal(z)
 
 
-def centre(model: VAE | M2 | Stack, mean: float, likelihood: str) -> None:
+def centre(model: VAE | GAN | M2 | Stack, mean: float, likelihood: str) -> None:
     """Let a convolutional decoder begin at the mean pixel of the data, in [0, 1]: it need not find the ground first."""
     decoder = model.decoder
     if isinstance(decoder, ConvDecoder) and likelihood in ("bernoulli", "gaussian", "logistic"):

@@ -47,6 +47,11 @@ class VAE(Model):
         return other
 
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
+        terms, notes, _ = self.bound(batch, progress, draw)
+        return terms, notes
+
+    def bound(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms, Trace]:
+        """The loss's terms and notes, and the pass that they were read from."""
         goal = self.objective
         head: Any = getattr(self.decoder, "head", None)
         if self.training and hasattr(head, "begin"):
@@ -59,14 +64,15 @@ class VAE(Model):
             head.observe(trace.x, batch.x, trace.scored)
         if goal.importance and ready:
             bound = mean(importance_bound(log_weights(trace, batch.x)), batch.weight)
-            return {"bound": -bound}, {"elbo": bound.detach()}
+            return {"bound": -bound}, {"elbo": bound.detach()}, trace
         error, divergence = distortion(trace, batch.x).mean(0), rate(trace).mean(0)
         reconstruction, charged = mean(error, batch.weight), mean(divergence, batch.weight)
         notes = {"elbo": -(reconstruction + charged).detach(), "kl": charged.detach()}
         if goal.free_bits:
             charged = free_bits(trace, goal.free_bits)
         beta = goal.weight(progress)
-        return {"reconstruction": reconstruction, "rate": charged if beta == 1 else charged * beta}, notes
+        terms = {"reconstruction": reconstruction, "rate": charged if beta == 1 else charged * beta}
+        return terms, notes, trace
 
 
 def mean(values: Tensor, weight: Tensor | None) -> Tensor:
