@@ -29,6 +29,9 @@ COMMANDS = (
     "write",
     "reconstruct",
     "restyle",
+    "interpolate",
+    "traverse",
+    "components",
     "classify",
     "embed",
     "evaluate",
@@ -85,7 +88,13 @@ def test_from_training_to_proof(capsys):
     assert main(["reconstruct", "runs/own", "two.png", "--given", "label=3", "-o", "r.png"]) == 0
     assert main(["restyle", "runs/own", "two.png", "--given", "label=3", "--to", "label=0", "-o", "s.png"]) == 0
     assert main(["embed", "runs/own", "own.npz", "--method", "pca", "-o", "e.png"]) == 0
-    assert all(Path(name).is_file() for name in ("two.png", "r.png", "s.png", "e.png"))
+    assert main(["interpolate", "runs/own", "--from", "label=1", "--to", "label=2", "--steps", "3", "-o", "i.gif"]) == 0
+    assert main(["interpolate", "runs/own", "two.png", "two.png", "--given", "label=1", "-o", "j.png"]) == 0
+    assert main(["traverse", "runs/own", "label=1", "--units", "2,0", "--steps", "3", "-o", "u.png"]) == 0
+    assert main(["traverse", "runs/own", "--image", "two.png", "--field", "label", "-o", "v.npz"]) == 0
+    assert main(["components", "runs/own", "label=1", "-n", "2", "--most", "3", "-o", "c.png"]) == 0
+    made = ("two.png", "r.png", "s.png", "e.png", "i.gif", "j.png", "u.png", "v.npz", "c.png")
+    assert all(Path(name).is_file() for name in made)
     capsys.readouterr()
     assert main(["classify", "runs/own", "own.npz", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["names"]) == 12

@@ -433,8 +433,15 @@ def test_a_report_shows_every_field_and_holes_filled(tmp_path, monkeypatch):
     )  # fmt: skip
     there = {path.stem for path in (tmp_path / "run" / "pictures").iterdir()}
     assert {"asked", "samples", "effects", "completions", "obedience", "numbers", "latents", "curves"} <= there
+    assert {"traversal", "components"} <= there
     html = (tmp_path / "run" / "report.html").read_text()
-    for words in ("Holes filled", "Numbers asked and read", "seen values kept exactly", "asked framed = framed read"):
+    for words in (
+        "Holes filled",
+        "Numbers asked and read",
+        "The mixture of the latents",
+        "seen values kept exactly",
+        "asked framed = framed read",
+    ):
         assert words in html
     found = run.evaluate(x, given, k=2, limit=5)
     assert isinstance(found, Evaluation)
@@ -479,7 +486,7 @@ def test_a_gallery_leaves_out_rows_whose_number_cannot_be_left_open():
     part = Part(as_images(x)[0], {}, {"place": column})
     assert {"asked", "samples", "reconstructions", "latents"} <= set(gallery(learned(Schema((PLACE,))), part))
     nothing = replace(part, numbers={"place": np.full((20, 1), np.nan)})
-    assert set(gallery(learned(Schema((PLACE,))), nothing)) == {"asked", "samples"}
+    assert set(gallery(learned(Schema((PLACE,))), nothing)) == {"asked", "samples", "traversal"}
 
 
 def test_the_plot_of_asked_and_read_takes_any_finite_pairs():

@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from condvae.process import Out, Plain, Words, outcome, show, tune
+from condvae.walk_commands import components, interpolate, traverse
 
 __all__ = ["app", "main"]
 
@@ -209,6 +210,10 @@ def restyle(
     from condvae import studio
 
     show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit))
+
+
+for walk in (interpolate, traverse, components):
+    app.command(walk)
 
 
 @app.command

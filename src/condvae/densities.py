@@ -187,6 +187,12 @@ class Mixture(Drawable):
         spread = own[None] + (here.mean[None] - mean[:, None]).square()
         return (weight[:, :, None] * spread).sum(1)[self.index]
 
+    def components(self, row: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The Gaussians of one row: weights [m], means [m, Z], roots of the covariances, lower triangles [m, Z, Z]."""
+        here, weight = self.density, self.density.table[self.index[row]].exp()
+        used = torch.nonzero(weight)[:, 0]
+        return weight[used], here.mean[used], here.scale[used] if here.full else torch.diag_embed(here.scale[used])
+
     def from_noise(self, draw: Draw, level: int) -> Tensor:
         """One uniform picks the component, then mean + temperature * scale @ normal; temperature 0 = its mean."""
         here = self.density

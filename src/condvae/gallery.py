@@ -13,18 +13,24 @@ from PIL.Image import Image
 from condvae import maps, pictures
 from condvae.conditions import Schema
 from condvae.data import Part, unit
+from condvae.densities import LabelMixture
 from condvae.errors import Refused
 from condvae.field_pictures import HOLES, completions, effects, first_request, samples, shown_values
+from condvae.joint import JointMixture
+from condvae.mixtures import Components, components
 from condvae.plots_learning import learning_curves
 from condvae.tasks import Learned, embed, generate, manifold, reconstruct
+from condvae.walks import activity, most_active, traverse
 
-__all__ = ["first_request", "gallery", "known_labels", "plane", "shown_values", "tiles"]
+__all__ = ["component_rows", "first_request", "gallery", "known_labels", "plane", "shown_values", "tiles"]
 
 ASKED = 64  # pictures of the one request
 RESTORED = 24  # pictures reconstructed
 MAPPED = 2_000  # points of the latent map
 BINS = 5  # of a number that colours a map
 LINE = 16  # pictures in a line of a grid
+UNITS = 8  # latent units that are walked along
+COMPONENTS = 6  # of the mixture of the latents
 TSNE_MOST = 5_000  # points; t-SNE of 500 takes 4 s
 
 
@@ -39,9 +45,10 @@ def gallery(
 
     "asked": 64 pictures of one request; "samples": a row a value of the first label, or of a number; "effects": a row a
     value of each further field; "completions": holes of real pictures filled, of a model that fills them;
-    "reconstructions": real pictures above what the model makes of them; "latents": posterior samples, coloured by label
-    (two latents as they are, more by PCA); "one-label": all labels beside one, for two latents; "manifold" for one or
-    two; "curves": the loss and its terms. Of a model of a table's rows: "latents" and "curves".
+    "reconstructions": real pictures above what the model makes of them; "traversal": the most active latent units moved
+    one by one; "components": of the mixture fitted to the latents, where there is one; "latents": posterior samples,
+    coloured by label (two latents as they are, more by PCA); "one-label": all labels beside one, for two latents;
+    "manifold" for one or two; "curves": the loss and its terms. Of a model of a table's rows: "latents" and "curves".
 
     Args:
         part: real pictures and what is known of them to reconstruct and map, the test part where there is one.
@@ -58,6 +65,8 @@ def gallery(
             "effects": effects(learned, seed),
             "completions": completions(learned, part, spread_rows(part, first, len(HOLES)), seed),
             "reconstructions": reconstructions(learned, known) if len(known) else None,
+            "traversal": traversal(learned, asked, seed),
+            "components": mixture_rows(learned, asked, seed),
         }
         drawn |= {name: image for name, image in further.items() if image is not None}
     if len(known):
@@ -111,6 +120,26 @@ def reconstructions(learned: Learned, part: Part) -> Image:
     few = part.take(torch.from_numpy(spread_rows(part, field, RESTORED)))
     x = unit(few.x[slice(None)]).numpy()
     return pictures.before_after({"real": x, "model": reconstruct(learned, x, known_labels(learned.schema, few))})
+
+
+def traversal(learned: Learned, asked: Mapping[str, Any], seed: int) -> Image:
+    """A row a latent unit, the most active first: one drawing of what is asked, with that unit moved."""
+    walk = traverse(learned, None, asked, most_active(activity(learned), UNITS), seed=seed)
+    return pictures.grid(walk.images, labels=walk.names)
+
+
+def mixture_rows(learned: Learned, asked: Mapping[str, Any], seed: int) -> Image | None:
+    """The heaviest components under what is asked; None where no mixture was fitted."""
+    if not isinstance(learned.fitted, LabelMixture | JointMixture):
+        return None
+    return component_rows(components(learned, asked, most=COMPONENTS, seed=seed))
+
+
+def component_rows(found: Components) -> Image:
+    """A row a component, named by its weight: the picture of its mean, and, set apart, draws from it."""
+    gap = np.ones_like(found.means)[:, None]
+    rows = np.concatenate([found.means[:, None], gap, found.images], 1)
+    return pictures.grid(rows, labels=[f"{100 * weight:.1f} %" for weight in found.weights])
 
 
 def latent_pictures(learned: Learned, part: Part, asked: Mapping[str, Any], seed: int) -> dict[str, Image]:

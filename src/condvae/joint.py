@@ -201,6 +201,12 @@ class Conditioned(Drawable):
                 yield part, block, (self.u[at, part.known], self.log_weight[at, part.own]), rows
             start += count
 
+    def components(self, row: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The Gaussians of one row: weights [m], means [m, Z], roots of the covariances, lower triangles [m, Z, Z]."""
+        part, here = self.parts[int(self.which[row])], slice(row, row + 1)
+        u = self.u[here, part.known]
+        return part.weigh(u, self.log_weight[here, part.own])[0].exp(), part.means(u)[0], part.scale
+
     def from_noise(self, draw: Draw, level: int) -> Tensor:
         """One uniform picks the component, then mean + temperature * scale @ normal; temperature 0 = its mean."""
         shape, z, heat = self.batch_shape, self.density.z, draw.heat(level)

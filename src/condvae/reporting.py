@@ -38,6 +38,10 @@ CAPTIONS = {
     "effects": "a row a value of each further field, all else asked alike, with the same noise in every row",
     "completions": "real pictures, what is seen of them (the rest hatched), and five completions of what is hidden",
     "reconstructions": "real pictures, and what the model makes of them through its latents",
+    "traversal": "one drawing, and what each latent unit does to it, moved by itself by up to two deviations to each "
+    "side; the most active unit first",
+    "components": "a row a Gaussian of the mixture fitted to the latents, the heaviest first, named by its share of "
+    "the weight: the picture of its mean, then draws from it",
     "latents": "one posterior sample a picture, coloured by what is known of it",
     "one-label": "the latents of all labels, and of one",
     "manifold": "the plane of latents under one condition",
@@ -56,6 +60,8 @@ TITLES = {
     "numbers": "Numbers asked and read",
     "calibration": "How sure, and how right, labels are read",
     "reconstructions": "Reconstructions",
+    "traversal": "What each latent unit does",
+    "components": "The mixture of the latents",
     "latents": "Map of the latents",
     "one-label": "Latents of one label",
     "manifold": "Manifold",

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from condvae import tasks
+from condvae import mixtures, tasks, walks
 from condvae.conditions import Schema
 from condvae.data import Collection, collect
 from condvae.density_io import load_density, save_density
@@ -208,6 +208,31 @@ class Run:
         """The latent plane of one condition as pictures, [size, size, C, H, W]."""
         no_pictures(self.outputs, "manifold")
         return tasks.manifold(self.learned, asked, size, units)
+
+    def traverse(
+        self,
+        x: Any = None,
+        given: Asked | None = None,
+        units: Sequence[int] | None = None,
+        field: str | None = None,
+        steps: int = 9,
+        reach: float = walks.REACH,
+        seed: int = 0,
+    ) -> walks.Walk:
+        """Each latent unit moved by itself, from a picture x [1, C, H, W] or from a drawing of what is given: a `Walk`
+        whose `.images` are [units, steps, C, H, W].
+
+        units: by default the active ones, the most active first, at most 10; reach: how many deviations to each side.
+        field: a number or label of the condition is moved instead, z kept. Raises Refused.
+        """
+        no_pictures(self.outputs, "traverse")
+        return walks.traverse(self.learned, x, given, units, field, steps, reach, seed)
+
+    def components(self, asked: Asked | None = None, n: int = 8, most: int = 8, seed: int = 0) -> mixtures.Components:
+        """The heaviest components of the mixture fitted to the latents, under what is asked: the picture of each mean,
+        and n draws from each. Raises Refused, also where the run has no such mixture."""
+        no_pictures(self.outputs, "components")
+        return mixtures.components(self.learned, asked, n, most, seed)
 
     def classify(
         self, x: Any, field: str | None = None, given: Asked | None = None, k: int | None = None
