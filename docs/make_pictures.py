@@ -19,6 +19,7 @@ from condvae.hands import write
 from condvae.plots_few import errors_by_labels
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
 from condvae.recipes.guidance import plotted
+from condvae.strolls import components, interpolate, traverse
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "pictures"
@@ -60,6 +61,15 @@ def line() -> None:
     write(str(ROOT / "zoo" / "mnist-cvae"), "31415", out=str(OUT / "line.png"), seed=5)
 
 
+def walks() -> None:
+    """Units moved one by one, still and moving; from a 4 to a 9; the mixture of the 4s. Seeds: chosen of six."""
+    run = str(ROOT / "zoo" / "mnist-cvae")
+    traverse(run, ["digit=2"], out=str(OUT / "units.png"), seed=5)
+    traverse(run, ["digit=2"], units="7,2,12,3,11", out=str(OUT / "units.gif"), seed=5)
+    interpolate(run, begin=["digit=4"], end=["digit=9"], steps=12, out=str(OUT / "strip.png"), seed=2)
+    components(run, ["digit=4"], most=6, out=str(OUT / "components.png"))
+
+
 def strengths() -> None:
     """Obedience and Frechet distance against the strength of guidance; nothing where the recipe has no result yet."""
     path = ROOT / "results" / "guidance.json"
@@ -82,5 +92,6 @@ if __name__ == "__main__":
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)
     line()
+    walks()
     strengths()
     errors()
