@@ -195,6 +195,47 @@ def test_a_good_model_is_told_to_be_good():
     assert not any(said(found, bad) for bad in ("ignore", "alike", "idle", "too weak"))
 
 
+def test_drawings_of_a_good_model_are_sharp_and_varied_and_no_copies():
+    x, names = signs(seed=5)
+    real = Part(as_images(x)[0], {"sign": tuple(names)})
+    found = measured(learned(), real_train=real)
+    assert found.sharpness is not None and found.manifolds is not None and found.nearness is not None
+    assert found.sharpness.ratio == pytest.approx(1, abs=0.03) and found.sharpness.drawings == IMAGES
+    beside = found.manifolds.real_precision, found.manifolds.real_recall
+    for share, of_real in zip((found.manifolds.precision, found.manifolds.recall), beside, strict=True):
+        assert of_real is not None and share.share == pytest.approx(of_real.share, abs=0.1) and share.share > 0.5
+    assert 0.5 < found.nearness.ratio < 2
+    assert (found.nearness.pictures, found.nearness.training) == (IMAGES, IMAGES)
+    assert not any(said(found, bad) for bad in ("blurry", "noisier", "Modes", "copies"))
+    table = {name: beside for name, _, beside in found.table()}
+    assert "real training images" in table["recall: real images among drawings"]
+    assert "300 against 300 training images" in table["distance to the nearest training image"]
+
+
+def test_faint_drawings_miss_modes_and_are_not_sharp():
+    class Faint(Signs):
+        def forward(self, z, c):
+            return Bernoulli(0.3 * super().forward(z, c).parameters)
+
+    found = measured(Learned(VAE(Reader(), StandardNormal(2), Faint(True, True)), Schema((FIELD,)), (1, SIDE, SIDE)))
+    assert found.sharpness is not None and found.sharpness.ratio < 0.5 and said(found, "The drawings are blurry")
+    assert found.nearness is None and found.manifolds is not None and found.manifolds.real_recall is None
+
+
+def test_evaluations_made_before_sharpness_was_measured_are_still_read():
+    found = measured(learned())
+    new = {"sharpness", "manifolds", "nearness"}
+    old = Evaluation.model_validate({name: value for name, value in found.model_dump().items() if name not in new})
+    assert (old.sharpness, old.manifolds, old.nearness) == (None, None, None)
+    assert len(old.table()) == len(found.table()) - 3
+
+
+def test_drawings_in_blocks_have_the_same_sharpness(monkeypatch):
+    whole = measured(learned())
+    monkeypatch.setattr("condvae.sharpness.ENTRIES_AT_ONCE", 36 * 7)
+    assert measured(learned()).sharpness == whole.sharpness
+
+
 def test_a_unit_that_tells_the_label_alone_is_not_active_within_a_condition():
     assert measured(learned()).active_units == 1
 
@@ -235,6 +276,7 @@ def test_a_decoder_that_ignores_the_condition_is_caught_without_a_judge():
     model = learned(uses_c=False, asleep=True)
     found = evaluate(model, x, {"sign": names}, k=2, limit=50)
     assert found.obedience is None and found.frechet is None
+    assert found.manifolds is None and found.nearness is None and found.sharpness is not None
     assert found.label_gain is not None and found.label_gain.mean == 0
     assert said(found, "The condition is ignored: a wrong label costs 0.00 nats")
 

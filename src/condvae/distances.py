@@ -9,7 +9,7 @@ import torch
 
 from condvae.errors import Refused
 
-__all__ = ["frechet", "frechet_from_moments", "moments", "pairwise", "wilson"]
+__all__ = ["frechet", "frechet_from_moments", "moments", "pairwise", "ratio_of_means", "wilson"]
 
 
 def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -71,3 +71,17 @@ def pairwise(rows: np.ndarray) -> float:
     """Mean Euclidean distance of all pairs of rows [N, ...], N >= 2."""
     flat = torch.from_numpy(np.ascontiguousarray(rows, np.float64).reshape(len(rows), -1))
     return float(torch.pdist(flat).mean())
+
+
+def ratio_of_means(a: np.ndarray, b: np.ndarray) -> tuple[float, float | None] | None:
+    """(mean of a / mean of b, its standard error) of pairs [N], [N]; None where b's mean is not above 0, the error
+    None of a single pair.
+
+    Source: Cochran, "Sampling Techniques", 1977, ch. 6, the ratio estimator: what a pair has in common cancels.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if not len(a) or not b.mean() > 0:
+        return None
+    ratio = a.mean() / b.mean()
+    error = (a - ratio * b).std(ddof=1) / (math.sqrt(len(a)) * b.mean()) if len(a) > 1 else None
+    return float(ratio), None if error is None else float(error)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from condvae.conditions import Label, Picture
 from condvae.data import Part
 from condvae.distances import frechet_from_moments, moments, pairwise
-from condvae.evaluation import Diversity, Frechet, Obedience, Share, Spread
+from condvae.evaluation import Diversity, Frechet, Manifolds, Obedience, Share, Spread
 from condvae.images import unit
 from condvae.judges import Judge, JudgeReading, positions
+from condvae.manifolds import NEIGHBOURS, precision_recall
 from condvae.noise import seed_of
 from condvae.panel import Reader
+from condvae.sharpness import gradient_energy
 from condvae.subject import Subject, chosen, real_images
 
 ALIKE_OF = 200  # pictures of a label whose distances are taken
 REAL_DRAWS = 10
+OVERLAP_OF = 5_000  # drawings, and real images, whose neighbourhoods are compared
 ENTRIES_AT_ONCE = 2**27  # pixels drawn at once: half a gigabyte
 
 
@@ -31,7 +35,8 @@ class Drawn:
     rows: the images [M]. label: positions of their first labels [M], -1 = unknown; all 0 where the model has no label,
     None where all are unknown. few: the places among the rows, at most 200 a label, whose pictures are kept, drawn and
     real [len(few), C, H, W]. features, real_features [M, 128]: None without a judge of the first label. read: field
-    name -> what its judge or regressor read, positions in its own values [M] or numbers [M, D].
+    name -> what its judge or regressor read, positions in its own values [M] or numbers [M, D]. energy, real_energy
+    [M]: gradient energy.
     """
 
     rows: np.ndarray
@@ -42,6 +47,8 @@ class Drawn:
     features: np.ndarray | None
     real_features: np.ndarray | None
     read: dict[str, np.ndarray]
+    energy: np.ndarray
+    real_energy: np.ndarray
 
 
 def drawings(
@@ -66,10 +73,14 @@ def drawings(
     pictures: list[np.ndarray] = []
     features: list[np.ndarray] = []
     read: dict[str, list[np.ndarray]] = {name: [] for name in readers}
+    energies: list[Tensor] = []
+    real_energies: list[Tensor] = []
     for start in range(0, len(rows), at_once):
         block = slice(start, start + at_once)
         made = draw_block(subject, rows[block], prior, seed_of(subject.seed, 13, start) if start else subject.seed)
         pictures.append(made[few[(few >= start) & (few < start + at_once)] - start])
+        energies.append(gradient_energy(torch.from_numpy(made)))
+        real_energies.append(gradient_energy(unit(subject.images[torch.from_numpy(rows[block])]).cpu()))
         for name, reader in readers.items():
             reading = reader.read(made)
             read[name].append(reading.index if isinstance(reading, JudgeReading) else reading.numbers)
@@ -88,6 +99,8 @@ def drawings(
         np.concatenate(features) if features else None,
         judge.read(real_images(subject, rows)).features if judge is not None else None,
         {name: np.concatenate(parts) for name, parts in read.items()},
+        torch.cat(energies).numpy(),
+        torch.cat(real_energies).numpy(),
     )
 
 
@@ -161,18 +174,13 @@ def varied(drawn: Drawn) -> Diversity | None:
     return Diversity(pixels=spread(drawn.pictures, drawn.real), features=features)
 
 
-def near(drawn: Drawn, real_train: Part | None, judge: Judge | None, target: Label | None, seed: int) -> Frechet | None:
-    """Frechet distance of drawings to real images in the judge's features, beside that of real training images."""
-    if judge is None or drawn.features is None or drawn.real_features is None or len(drawn.features) < 2:
+def near(drawn: Drawn, real: Sequence[np.ndarray]) -> Frechet | None:
+    """Frechet distance of drawings to real images in the judge's features, beside that of draws of real training images
+    [M, F] each."""
+    if drawn.features is None or drawn.real_features is None or len(drawn.features) < 2:
         return None
     reference = moments(drawn.real_features)
-    distances: list[float] = []
-    if real_train is not None:
-        picked = real_draws(drawn, real_train, target, seed)
-        rows, place = np.unique(picked, return_inverse=True)
-        features = judge.read(unit(real_train.x[torch.from_numpy(rows)])).features
-        for draw in place.reshape(picked.shape):
-            distances.append(frechet_from_moments(*moments(features[draw]), *reference))
+    distances = [frechet_from_moments(*moments(features), *reference) for features in real]
     return Frechet(
         distance=frechet_from_moments(*moments(drawn.features), *reference),
         drawings=len(drawn.features),
@@ -180,6 +188,30 @@ def near(drawn: Drawn, real_train: Part | None, judge: Judge | None, target: Lab
         real_spread=float(np.std(distances, ddof=1)) if distances else None,
         real_draws=len(distances),
     )
+
+
+def overlap(drawn: Drawn, real: Sequence[np.ndarray], seed: int) -> Manifolds | None:
+    """Precision and recall of drawings in the judge's features, beside those of the first draw of real training images;
+    of at most 5,000 of each."""
+    if drawn.features is None or drawn.real_features is None or len(drawn.features) <= NEIGHBOURS:
+        return None
+    rows = chosen(len(drawn.features), OVERLAP_OF, seed)
+    reference = drawn.real_features[rows]
+    precision, recall = precision_recall(reference, drawn.features[rows])
+    beside = precision_recall(reference, real[0][rows]) if len(real) else (None, None)
+    return Manifolds(precision=precision, recall=recall, k=NEIGHBOURS, real_precision=beside[0], real_recall=beside[1])
+
+
+def real_features(
+    drawn: Drawn, real_train: Part | None, judge: Judge | None, target: Label | None, seed: int
+) -> list[np.ndarray]:
+    """The judge's features of ten draws of real training images in the drawings' place, [M, F] each; none without."""
+    if real_train is None or judge is None or drawn.features is None or len(drawn.features) < 2:
+        return []
+    picked = real_draws(drawn, real_train, target, seed)
+    rows, place = np.unique(picked, return_inverse=True)
+    features = judge.read(unit(real_train.x[torch.from_numpy(rows)])).features
+    return [features[draw] for draw in place.reshape(picked.shape)]
 
 
 def real_draws(drawn: Drawn, real_train: Part, target: Label | None, seed: int) -> np.ndarray:

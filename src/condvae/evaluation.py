@@ -15,10 +15,13 @@ from condvae.findings import (
     Finding,
     Frechet,
     Likelihood,
+    Manifolds,
+    Nearness,
     Numbers,
     Obedience,
     Read,
     Share,
+    Sharpness,
     Spread,
     beyond,
 )
@@ -34,10 +37,13 @@ __all__ = [
     "Finding",
     "Frechet",
     "Likelihood",
+    "Manifolds",
+    "Nearness",
     "Numbers",
     "Obedience",
     "Read",
     "Share",
+    "Sharpness",
     "Spread",
     "beyond",
 ]
@@ -90,6 +96,12 @@ class Evaluation(Finding):
     """Differences among the drawings of one (first) label; None where no label has two images."""
     frechet: Frechet | None
     """None without a judge."""
+    sharpness: Sharpness | None = None
+    """None where the real images are even, and of evaluations made before it was measured; so are the next two."""
+    manifolds: Manifolds | None = None
+    """Precision and recall; None without a judge."""
+    nearness: Nearness | None = None
+    """To training images; None where none were given, or where the evaluated images are among them."""
     words: list[str]
     """What the numbers say, verdict by verdict, each bad one with what to change."""
 
@@ -148,7 +160,7 @@ class Evaluation(Finding):
                 beside += f"; real training images {near.real_mean:.3f} ± {near.real_spread or 0:.3f}"
                 beside += f" ({near.real_draws} draws)"
             rows.append(("Frechet distance in the judge's features", f"{near.distance:.3f}", beside))
-        return rows
+        return rows + likeness_rows(self.sharpness, self.manifolds, self.nearness)
 
     def sentences(self) -> list[str]:
         """The verdicts, then how the numbers were come by."""
@@ -177,6 +189,26 @@ def obedience_rows(found: Obedience, name: str) -> list[tuple[str, str, str]]:
     rows += [
         (f"  {asked} {value}", share.text(), counted(share.of, "drawing")) for value, share in found.per_label.items()
     ]
+    return rows
+
+
+def likeness_rows(
+    sharpness: Sharpness | None, manifolds: Manifolds | None, nearness: Nearness | None
+) -> list[tuple[str, str, str]]:
+    """Rows of a table: whether drawings are as sharp as real images, look real, show all of them, and are no copies."""
+    rows: list[tuple[str, str, str]] = []
+    if sharpness is not None:
+        rows.append(("sharpness", sharpness.text(), f"real images 1; {counted(sharpness.drawings, 'drawing')}"))
+    if manifolds is not None:
+        for name, found, real in (
+            ("precision: drawings among real images", manifolds.precision, manifolds.real_precision),
+            ("recall: real images among drawings", manifolds.recall, manifolds.real_recall),
+        ):
+            beside = f"real training images {100 * real.share:.2f} %; " if real is not None else ""
+            rows.append((name, found.text(), f"{beside}{counted(found.of, 'image')}, k = {manifolds.k}"))
+    if nearness is not None:
+        beside = f"real images {nearness.real:.2f}; {nearness.pictures:,} against {nearness.training:,} training images"
+        rows.append(("distance to the nearest training image", f"{nearness.drawn:.2f}", beside))
     return rows
 
 

@@ -14,10 +14,13 @@ __all__ = [
     "Finding",
     "Frechet",
     "Likelihood",
+    "Manifolds",
+    "Nearness",
     "Numbers",
     "Obedience",
     "Read",
     "Share",
+    "Sharpness",
     "Spread",
     "beyond",
 ]
@@ -144,6 +147,58 @@ class Frechet(Finding):
     """Standard deviation over those draws."""
     real_draws: int
     """How many draws of real training images."""
+
+
+class Sharpness(Finding):
+    """How sharp drawings are, beside the real images whose fields they were asked with."""
+
+    ratio: float
+    """Gradient energy of the drawings as a share of that of the real images: 1 = as sharp, less = blurred or fainter, \
+more = noisier or harder."""
+    standard_error: float | None
+    """Standard error of the ratio; None for a single drawing."""
+    drawings: int
+    """How many drawings, each beside a real image."""
+
+    def text(self) -> str:
+        return f"{self.ratio:.3f}" + ("" if self.standard_error is None else f" ± {self.standard_error:.3f}")
+
+
+class Manifolds(Finding):
+    """Whether drawings look real and show all that real images show, in the judge's features; the more images, the
+    smaller the neighbourhoods: comparable under one judge and as many images only."""
+
+    precision: Share
+    """Drawings that lie within the neighbourhood of a real image."""
+    recall: Share
+    """Real images that lie within the neighbourhood of a drawing."""
+    k: int
+    """A neighbourhood reaches to the k-th nearest image of its own kind."""
+    real_precision: Share | None
+    """Of as many real training images in the drawings' place; None where none were given."""
+    real_recall: Share | None
+    """The same of recall."""
+
+
+class Nearness(Finding):
+    """How near drawings come to training images."""
+
+    drawn: float
+    """Mean distance of a drawing to the training image nearest to it, in pixels of at most 32 a side."""
+    real: float
+    """The same of real images that are not among the training images."""
+    standard_error: float | None
+    """Standard error of drawn / real; None for a single pair."""
+    pictures: int
+    """How many drawings, and real images."""
+    training: int
+    """How many training images were looked through."""
+
+    @computed_field
+    @property
+    def ratio(self) -> float:
+        """drawn / real: 0 = copies of training images, 1 = as far from them as real images are."""
+        return self.drawn / self.real
 
 
 class Read(Finding):

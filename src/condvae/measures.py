@@ -8,23 +8,27 @@ it says.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from condvae.asked_numbers import numbers_obeyed
 from condvae.completions import completed
 from condvae.conditions import Label, Number
 from condvae.data import Part
 from condvae.distances import frechet, frechet_from_moments, wilson
-from condvae.drawings import Drawn, drawings, near, obeyed, varied
-from condvae.evaluation import Evaluation, Numbers, Obedience
+from condvae.drawings import Drawn, drawings, near, obeyed, overlap, real_features, varied
+from condvae.evaluation import Evaluation, Manifolds, Nearness, Numbers, Obedience, Sharpness
 from condvae.judges import Judge
 from condvae.learned import Asked, Learned, pictures_of, seed_in, whole
 from condvae.likelihoods import classified, inferred, label_gain, unknown_words, weighed
+from condvae.nearness import nearness
+from condvae.noise import seed_of
 from condvae.panel import Reader
 from condvae.regress_net import Regressor
+from condvae.sharpness import sharpness
 from condvae.subject import Progress, Subject, chosen, estimate, readers_of, subject_of, target_of
 from condvae.verdicts import verdicts
 
@@ -62,7 +66,7 @@ def evaluate(
             judge alone is that of `field`. Fields without one are named as not measured; without a judge of the first
             label there is no Frechet distance.
         real_train: real training images (with labels), which take the drawings' place in the Frechet distance, ten
-            times, to show what it is at best.
+            times, to show what it is at best, and to which the drawings' nearness is measured.
         k: importance samples an image, 100 by default. limit: images whose likelihood is weighed and that are
             classified, 1,000 by default; 0 = all; a label that the model itself infers is read of all. prior: as
             `Learned.using`.
@@ -94,6 +98,8 @@ def evaluate(
     completion = completed(subject, target, first, draws, prior)
     unmeasured = missing(learned, {**obediences, **numbers}, readers, unjudged or {})
     diversity = varied(drawn)
+    real = real_features(drawn, real_train, first, target, seed)
+    sharp, manifolds, distance = likeness(drawn, real, real_train, seed)
     used = "flow" if prior == "flow" else "fitted" if learned.fitted is not None and prior != "model" else "model"
     dimensions = passes.hidden * math.prod(learned.shape) * math.log(2)
     return Evaluation(
@@ -117,7 +123,10 @@ def evaluate(
         completion=completion,
         unmeasured=unmeasured,
         diversity=diversity,
-        frechet=near(drawn, real_train, first, target, seed),
+        frechet=near(drawn, real),
+        sharpness=sharp,
+        manifolds=manifolds,
+        nearness=distance,
         words=verdicts(
             float(passes.rate.mean()),
             passes.active,
@@ -133,8 +142,22 @@ def evaluate(
             completion,
             {field.name: field.shares for field in learned.schema.labels},
             reading,
+            sharp,
+            manifolds,
+            distance,
         ),
     )
+
+
+def likeness(
+    drawn: Drawn, real: Sequence[np.ndarray], real_train: Part | None, seed: int
+) -> tuple[Sharpness | None, Manifolds | None, Nearness | None]:
+    """Whether drawings are as sharp as real images, look real, show all of them, and are no copies."""
+    distance = None
+    if real_train is not None:
+        kept, beside = torch.from_numpy(drawn.pictures), torch.from_numpy(drawn.real)
+        distance = nearness(kept, beside, real_train.x, seed_of(seed, 17))
+    return sharpness(drawn.energy, drawn.real_energy), overlap(drawn, real, seed), distance
 
 
 def read_back(

@@ -6,8 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from condvae.calibration import CLASSIFIER, Calibration
 from condvae.distances import wilson
-from condvae.evaluation import Completion, Diversity, Estimate, Likelihood, Numbers, Obedience, Read, beyond
+from condvae.evaluation import (
+    Completion,
+    Diversity,
+    Estimate,
+    Likelihood,
+    Manifolds,
+    Nearness,
+    Numbers,
+    Obedience,
+    Read,
+    Sharpness,
+    beyond,
+)
 from condvae.names import counted
+from condvae.verdicts_likeness import about_copies, about_recall, about_sharpness
 
 __all__ = ["verdicts"]
 
@@ -38,6 +51,9 @@ def verdicts(
     completion: Completion | None = None,
     frequencies: Mapping[str, tuple[float, ...]] | None = None,
     reading: Calibration | None = None,
+    sharpness: Sharpness | None = None,
+    manifolds: Manifolds | None = None,
+    nearness: Nearness | None = None,
 ) -> list[str]:
     """The verdicts, the bad ones first.
 
@@ -46,6 +62,7 @@ def verdicts(
         shares: the first label's frequencies; empty without labels. prior: what was drawn with.
         others: the obedience of further labels. numbers: of numbers. completion: of a model that fills holes.
         frequencies: field name -> the frequencies of a label's values. reading: how surely the first label is read.
+        sharpness, manifolds, nearness: of the drawings, beside real images.
     """
     fitted = prior == "model" and completion is None  # a model that fills holes keeps its own prior
     redraw = "draw with the fitted prior or at a lower temperature" if fitted else "draw at a lower temperature"
@@ -60,7 +77,8 @@ def verdicts(
     good = [heeded for _, heeded in found if heeded is not None]
     poor, varied = about_diversity(diversity, "The pictures of a label" if shares else "The pictures", redraw)
     if not any("ignores z" in sentence for sentence in bad):
-        bad += poor
+        bad += poor or about_recall(manifolds, redraw)
+    bad += [*about_sharpness(sharpness, redraw), *about_copies(nearness)]
     if varied is not None:
         good.append(varied)
     if likelihood.k > 1 and likelihood.effective_mean < 2:
