@@ -332,8 +332,8 @@ def lost(name: str, epoch: int, batch: int, settings: Settings) -> Diverged:
     return Diverged(
         f"training stopped at epoch {epoch}, batch {batch}: the term {name!r} has been at its floor for "
         f"{Watch.PATIENCE} steps, so that one player wins outright and the other learns nothing from it; "
-        f"the weights from before are kept; try a smaller critic_rate than {settings.critic_rate:g}, or a smaller adversarial than "
-        f"{settings.adversarial:g}"
+        f"the weights from before are kept; try a smaller critic_rate than {settings.critic_rate:g}, or a "
+        f"smaller adversarial than {settings.adversarial:g}"
     )
 
 
