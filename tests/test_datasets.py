@@ -193,7 +193,7 @@ def test_digits_are_split_once_and_for_all():
         ("sings", "did you mean 'sings.npz'"),
         ("sing.npz", "did you mean 'sings.npz'"),
         ("nothing/like/it.npz", "there is no file"),
-        ("quartz", "data must be one of digits, mnist"),
+        ("quartz", "data must be one of digits, faces-drawn, faces-drawn-128, mnist"),
         ("notes.txt", "a folder of images or a table .* got 'notes.txt'; save arrays x and y"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Data by name, file or folder: handwritten digits, MNIST, Fashion-MNIST, SVHN, CIFAR-10; npz, images, tables.
+"""Data by name, file or folder: digits, drawn faces, MNIST, Fashion-MNIST, SVHN, CIFAR-10; npz, images, tables.
 
 A named set is looked for in `data_dir`, then in the folder that CONDVAE_DATA names, then in the cache
 (CONDVAE_CACHE, else condvae in XDG_CACHE_HOME or ~/.cache), and downloaded into the cache where it is in
@@ -18,6 +18,8 @@ import numpy as np
 from condvae.columns import SUFFIXES, names_in, read_columns
 from condvae.data import Collection, collect, hold_out
 from condvae.downloads import Progress, download
+from condvae.drawn_data import DRAWN, HELD, KEPT, drawn_collection
+from condvae.drawn_faces import FACTORS
 from condvae.errors import Refused, suggest
 from condvae.files import WrongSum, read_arrays, read_checked
 from condvae.folders import load_folder, size_of
@@ -31,6 +33,8 @@ _DIGITS = "digits"
 _DIGITS_HELD = 360
 _DIGITS_SEED = 0
 
+_NAMES = (_DIGITS, *DRAWN, *KNOWN)
+
 # The options of `load` that go with each kind of data.
 FOLDER = ("attributes", "file_column", "fields", "size", "skip_bad", "kinds")
 TABLE = ("condition", "generate", "skip_bad", "kinds")
@@ -39,14 +43,17 @@ NPZ = ("kinds",)
 
 @dataclass(frozen=True)
 class Known:
-    """One row of the table of named data; `where` is a folder, "embedded" or "would be downloaded (N MB)"."""
+    """One row of the table of named data; `where` is a folder, "embedded" or "would be downloaded (N MB)".
+
+    field: the fields' names at commas; classes: how many values each label has, at commas.
+    """
 
     name: str
     what: str
     field: str
     size: str
     shape: tuple[int, int, int]
-    classes: int
+    classes: str
     where: str
 
 
@@ -67,12 +74,13 @@ def load(
     """Return the collection of that name, or the one in that file or folder.
 
     Args:
-        name_or_path: "digits", "mnist", "fashion-mnist", "svhn", "cifar10"; or the path of an npz file with arrays
-            ``x_train, y_train[, x_test, y_test]`` or ``x, y``, and perhaps ``class_names``, of a folder of images, or
-            of a table (.csv, .tsv, .parquet); a relative path is looked for here, then in `data_dir` and CONDVAE_DATA.
+        name_or_path: "digits", "faces-drawn", "faces-drawn-128", "mnist", "fashion-mnist", "svhn", "cifar10"; or the
+            path of an npz file with arrays ``x_train, y_train[, x_test, y_test]`` or ``x, y``, and perhaps
+            ``class_names``, of a folder of images, or of a table (.csv, .tsv, .parquet); a relative path is looked for
+            here, then in `data_dir` and CONDVAE_DATA.
         data_dir: a folder that holds the files, asked first.
         progress: called as ``progress(done, total)`` with bytes while files are downloaded, or images while they are
-            read.
+            read or drawn.
         attributes, file_column, fields, size: of a folder: the table that tells of its images (by default the only
             .csv in it), its column of file names, the columns that are read, and the size that images are brought to,
             as 64 or "64x48", height x width; see `condvae.folders.load_folder`.
@@ -98,8 +106,10 @@ def load(
     reading: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     given = os.fspath(name_or_path)
     roots = _roots(data_dir)
-    if given == _DIGITS or given in KNOWN:
+    if given in _NAMES:
         _check_options(reading, (), given)
+        if given in DRAWN:
+            return drawn_collection(given, roots[-1], progress)
         return _digits() if given == _DIGITS else _load_source(KNOWN[given], roots, progress)
     path = _found_path(given, roots)
     if path.is_dir():
@@ -117,7 +127,7 @@ def load(
         _check_options(reading, NPZ, f"the npz file {given}")
         made = load_npz(path, kinds)
     # A name of named data would be read as those data when a training goes on.
-    name = f"{made.name}-{path.suffix[1:] or 'folder'}" if made.name in (_DIGITS, *KNOWN) else made.name
+    name = f"{made.name}-{path.suffix[1:] or 'folder'}" if made.name in _NAMES else made.name
     return replace(made, name=name, reading=reading)
 
 
@@ -171,14 +181,17 @@ def is_path(source: str) -> bool:
 
 def known(data_dir: str | os.PathLike[str] | None = None) -> list[Known]:
     """Return the named data and where each is found; files are looked for, not read."""
-    rows = [Known(_DIGITS, "handwritten digits of scikit-learn", "digit", "1,437 + 360", (1, 8, 8), 10, "embedded")]
+    rows = [Known(_DIGITS, "handwritten digits of scikit-learn", "digit", "1,437 + 360", (1, 8, 8), "10", "embedded")]
+    fields, classes = ", ".join((*FACTORS, "pose")), ", ".join(str(len(values)) for values in FACTORS.values())
+    size, what = f"{KEPT:,} + {HELD:,}", "drawn faces, of no real person"
+    rows += [Known(name, what, fields, size, (3, side, side), classes, "embedded") for name, side in DRAWN.items()]
     roots = _roots(data_dir)
     for source in KNOWN.values():
         place = next(_candidates(source, roots), None)
         megabytes = sum(remote.size for remote in source.remotes) / 1e6
         where = f"would be downloaded ({megabytes:.0f} MB)" if place is None else str(place[0].parent)
         size = f"{source.counts[0]:,} + {source.counts[1]:,}"
-        rows.append(Known(source.name, source.what, source.field, size, source.shape, 10, where))
+        rows.append(Known(source.name, source.what, source.field, size, source.shape, "10", where))
     return rows
 
 
@@ -287,10 +300,10 @@ def _found_path(given: str, roots: list[Path]) -> Path:
         for one in root.glob("*")
         if one.is_dir() or one.suffix.lower() in (".npz", *SUFFIXES)
     ]
-    names = ", ".join((_DIGITS, *KNOWN))
+    names = ", ".join(_NAMES)
     raise Refused(
         f"data must be one of {names}, an npz file, a folder of images or a table, got '{given}'"
-        f"{suggest(given, (_DIGITS, *KNOWN, *here))}"
+        f"{suggest(given, (*_NAMES, *here))}"
     )
 
 

@@ -51,7 +51,8 @@ def train(
     """
     layers = {**(read_config(Path(config)) if config else {}), **typed(settings)}
     settings_of(layers)  # a wrong setting is refused before data are read or downloaded
-    what = "downloading" if data in (row.name for row in datasets.known(data_dir)) else "reading images"
+    places = {row.name: row.where for row in datasets.known(data_dir)}
+    what = {"embedded": "drawing", None: "reading images"}.get(places.get(data), "downloading")
     collection = datasets.load(data, data_dir, None if quiet else counter(what), **(reading or {}))
     folder = Path(out) if out is not None else default_out(collection.name, overwrite)
     fitting = api.prepare(collection, layers, recipe, folder, overwrite)
@@ -266,7 +267,7 @@ def list_recipes() -> Reply:
 def list_data(data_dir: str | None = None) -> Reply:
     """The named data, and where each is found."""
     rows = [
-        (one.name, one.field, one.size, " x ".join(map(str, one.shape)), str(one.classes), one.what, one.where)
+        (one.name, one.field, one.size, " x ".join(map(str, one.shape)), one.classes, one.what, one.where)
         for one in datasets.known(data_dir)
     ]
     head = ("data", "ask for", "train + test", "C x H x W", "classes", "what", "where")

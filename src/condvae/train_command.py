@@ -47,8 +47,8 @@ def train(
     Writes a run folder: weights, history, pictures and report.html. Ctrl-C saves and says how to go on.
 
     Args:
-        data: digits, mnist, fashion-mnist, svhn, cifar10, an npz file (see `condvae data`), a folder of images (a class
-            a sub-folder, or with a CSV that tells of each file), or a table (.csv, .tsv, .parquet).
+        data: digits, faces-drawn, mnist, fashion-mnist, svhn, cifar10, an npz file (see `condvae data`), a folder of
+            images (a class a sub-folder, or with a CSV that tells of each file), or a table (.csv, .tsv, .parquet).
         recipe: a recipe's model and settings (see `condvae recipes`).
         out: the run's folder; by default runs/DATA.
         epochs: passes over the data; with --resume N in all, or +N more. By default 30.
@@ -91,8 +91,8 @@ def train(
         return show(jobs.resume(resume, epochs, data_dir, quiet))
     if data is None:
         raise Refused(
-            "train needs DATA: digits, mnist, fashion-mnist, svhn, cifar10 or an npz file, a folder of images or a "
-            "table; or --resume RUN"
+            "train needs DATA: digits, faces-drawn, mnist, fashion-mnist, svhn, cifar10 or an npz file, a folder of "
+            "images or a table; or --resume RUN"
         )
     if epochs is not None:
         if epochs.startswith("+"):
