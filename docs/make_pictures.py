@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Dither
 
 import condvae
 from condvae import maps, pictures
 from condvae.datasets import load
+from condvae.drawn_faces import FACTORS, draw_faces, random_factors
 from condvae.hands import write
 from condvae.plots_few import errors_by_labels
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
@@ -23,6 +26,7 @@ from condvae.strolls import components, interpolate, traverse
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "pictures"
+FACES = 6  # the seed of the drawn faces, chosen among the first eight
 
 
 def sixes() -> None:
@@ -88,6 +92,19 @@ def errors() -> None:
         pictures.save(drawn, OUT / "few-labels.png")
 
 
+def faces() -> None:
+    """Eight drawn faces, a face a column, with every expression: the first of each hair, and three more."""
+    some = random_factors(40, seed=FACES)
+    first = [int(np.flatnonzero(some.hair == kind)[0]) for kind in FACTORS["hair"]]
+    others = [row for row in range(len(some)) if row not in first]
+    chosen = some.take(np.array([*first, *others[:3]]))
+    rows = [replace(chosen, expression=np.full(len(chosen), mood)) for mood in FACTORS["expression"]]
+    drawn = np.stack([draw_faces(row, 96) for row in rows])
+    sheet = pictures.grid(drawn, labels=FACTORS["expression"], scale=1)
+    # A palette of 256 colours makes the file a third as long.
+    pictures.write_bytes(pictures.png(sheet.quantize(256, kmeans=2, dither=Dither.NONE)), OUT / "faces-drawn.png")
+
+
 if __name__ == "__main__":
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)
@@ -95,3 +112,4 @@ if __name__ == "__main__":
     walks()
     strengths()
     errors()
+    faces()
