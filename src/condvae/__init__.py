@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from condvae.api import fit, resume
     from condvae.errors import Refused
+    from condvae.feature_training import train_features
     from condvae.runs import Run, load
 
     __version__: str
 
-__all__ = ["Refused", "Run", "__version__", "fit", "load", "resume"]
+__all__ = ["Refused", "Run", "__version__", "fit", "load", "resume", "train_features"]
 
 # torch takes seconds to import: nothing is loaded before it is asked for.
 _PLACES = {
@@ -26,6 +27,7 @@ _PLACES = {
     "fit": "condvae.api",
     "load": "condvae.runs",
     "resume": "condvae.api",
+    "train_features": "condvae.feature_training",
 }
 
 

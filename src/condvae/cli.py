@@ -23,6 +23,8 @@ First steps: `condvae train digits`, then `condvae generate runs/digits digit=6 
 
 TRAIN_HELP = "Train a model on DATA, or go on with a training that was interrupted (--resume RUN)."
 
+FEATURES_HELP = "Train a network whose features a model may compare pictures by (train --likelihood perceptual)."
+
 app = App(
     name="condvae", help=HELP, help_format="plaintext", version=lambda: _version(), suppress_keyboard_interrupt=False
 )
@@ -36,6 +38,7 @@ def _version() -> str:
 
 # The flags of train are made from the settings, whose model takes longer to import than all the rest.
 app.command("condvae.train_command:train", name="train", help=TRAIN_HELP)
+app.command("condvae.features_command:train_features", name="train-features", help=FEATURES_HELP)
 
 
 @app.command

@@ -53,7 +53,7 @@ class Evaluation(Finding):
     """How good a conditional model is on images that it was not trained on."""
 
     protocol: str
-    """What the likelihoods are of; numbers of different protocols are not comparable."""
+    """What the likelihoods are of, or why there are none; numbers of different protocols are not comparable."""
     prior: str
     """"fitted", "flow" or "model": the one prior behind bound, likelihood and drawings."""
     unknown: str
@@ -62,12 +62,12 @@ class Evaluation(Finding):
     """How many images were evaluated."""
     seed: int
     """Seed of all noise."""
-    bound: Estimate
-    """Evidence lower bound on log p(x | c), one posterior sample an image."""
+    bound: Estimate | None
+    """Evidence lower bound on log p(x | c), one posterior sample an image; None of a model without a likelihood."""
     rate: Estimate
     """KL(q || p) of all latents together."""
-    likelihood: Likelihood
-    """-log p(x | c), importance-weighted, on `likelihood.images` images drawn at random."""
+    likelihood: Likelihood | None
+    """-log p(x | c), importance-weighted, on `likelihood.images` images drawn at random; None of a model without."""
     bits_per_dimension: float | None
     """The likelihood in bits per pixel and channel, where it is one of 8-bit pixels."""
     kl_per_unit: list[float]
@@ -107,17 +107,11 @@ class Evaluation(Finding):
 
     def table(self) -> list[tuple[str, str, str]]:
         """Rows (measure, value, what it stands beside or is of)."""
-        like = self.likelihood
-        every = "all" if like.images == self.images else "at random,"
-        rows = [
-            ("bound on log p(x | c)", self.bound.text(), counted(self.images, "image")),
-            (
-                "-log p(x | c)",
-                like.text(),
-                f"k = {like.k:,}, {every} {counted(like.images, 'image')}; effective samples "
-                f"{like.effective_mean:.1f} on average, {like.effective_least:.1f} at least",
-            ),
-        ]
+        rows: list[tuple[str, str, str]] = []
+        if self.bound is not None:
+            rows.append(("bound on log p(x | c)", self.bound.text(), counted(self.images, "image")))
+        if self.likelihood is not None:
+            rows.append(likelihood_row(self.likelihood, self.images))
         if self.bits_per_dimension is not None:
             rows.append(("bits per dimension", f"{self.bits_per_dimension:.3f}", "of 8-bit pixels"))
         rows.append(("KL of the latents", self.rate.text(), f"prior: {self.prior}"))
@@ -148,7 +142,8 @@ class Evaluation(Finding):
         if self.completion is not None:
             rows += completion_rows(self.completion)
         if self.diversity is not None:
-            of = "of two pictures" if self.label_gain is None and self.obedience is None else "within a label"
+            labelled = (self.label_gain, self.obedience, self.classification) != (None, None, None)
+            of = "within a label" if labelled else "of two pictures"
             for name, spread in (("pixels", self.diversity.pixels), ("features", self.diversity.features)):
                 if spread is not None:
                     value = f"{spread.drawn:.2f}"
@@ -164,11 +159,12 @@ class Evaluation(Finding):
 
     def sentences(self) -> list[str]:
         """The verdicts, then how the numbers were come by."""
+        behind = "KL" if self.likelihood is None else "bound, likelihood"
         how = [
             f"Likelihood: {self.protocol}.",
-            f"Prior of bound, likelihood and drawings: {self.prior}; what was not given: {self.unknown}.",
+            f"Prior of {behind} and drawings: {self.prior}; what was not given: {self.unknown}.",
         ]
-        if self.likelihood.images < self.images:
+        if self.likelihood is not None and self.likelihood.images < self.images:
             how.append(
                 f"The importance-weighted likelihood is of {self.likelihood.images:,} of "
                 f"{counted(self.images, 'image')} drawn at random; limit=0 takes all."
@@ -179,6 +175,16 @@ class Evaluation(Finding):
         how += [f"{card[0].upper()}{card[1:]}." for card in [*cards, *(one.regressor for one in self.numbers.values())]]
         how += [f"Whether {name} is obeyed was not measured: {why}." for name, why in self.unmeasured.items()]
         return [*self.words, *how]
+
+
+def likelihood_row(found: Likelihood, images: int) -> tuple[str, str, str]:
+    """Row of a table: the likelihood, and what it rests on; images: how many were evaluated."""
+    every = "all" if found.images == images else "at random,"
+    beside = (
+        f"k = {found.k:,}, {every} {counted(found.images, 'image')}; effective samples "
+        f"{found.effective_mean:.1f} on average, {found.effective_least:.1f} at least"
+    )
+    return "-log p(x | c)", found.text(), beside
 
 
 def obedience_rows(found: Obedience, name: str) -> list[tuple[str, str, str]]:

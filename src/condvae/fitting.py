@@ -10,7 +10,7 @@ import json
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from condvae.checkpoints import restore, store
 from condvae.conditions import Label, Schema
 from condvae.data import Collection, Part, describe
 from condvae.errors import Refused
+from condvae.feature_files import CARD, WEIGHTS, poured
 from condvae.few import said_of
 from condvae.latents import bound, fit_mixture, flow_of, misread
 from condvae.models.build import build, centre
@@ -43,6 +44,8 @@ OURS = (
     "checkpoint.safetensors",
     "history.jsonl",
     "report.html",
+    CARD,
+    WEIGHTS,
 )
 SAVE_EVERY = 20.0  # seconds between checkpoints at the ends of epochs
 
@@ -51,7 +54,8 @@ class Fitting:
     """One training: a collection, settings, and where the run goes (`out` None = memory).
 
     recipe: the recipe's name for the record. watch_test: the test part's bound is logged after each epoch, for
-    recipes that publish it; nothing is ever chosen by it. Raises Refused for data or settings that cannot be trained.
+    recipes that publish it; nothing is ever chosen by it. again: the weights are restored afterwards, those of the
+    features, too, whose folder may be gone. Raises Refused for data or settings that cannot be trained.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Fitting:
         overwrite: bool = False,
         recipe: str | None = None,
         watch_test: bool = False,
+        again: bool = False,
     ) -> None:
         self.collection = collection
         self.out = Path(out) if out is not None else None
@@ -82,9 +87,15 @@ class Fitting:
             field = self.schema.field(self.settings.infer)
             assert isinstance(field, Label)
             self.lines += said_of(field, self.kept.labels[field.name], self.settings.labels)
+        model = build(self.settings, self.schema, self.shape, self.outputs)
+        self.features: dict[str, Any] | None = None
+        if self.settings.likelihood == "perceptual" and not again:
+            head: Any = model.decoder.head
+            card = poured(head.network, str(self.settings.perceptual), self.shape[0])
+            self.features = asdict(card)
+            self.lines.append(f"{card.sentence()} Compared are {', '.join(self.settings.layers)}.")
         if self.out is not None:
             claim(self.out, overwrite)
-        model = build(self.settings, self.schema, self.shape, self.outputs)
         if self.outputs is None:
             centre(model, mean_pixel(self.kept), self.settings.likelihood)
         self.training = Training(model, self.settings, hiding)
@@ -175,6 +186,7 @@ class Fitting:
             "threads": self.settings.threads or torch.get_num_threads(),
             "parameters": sum(p.numel() for p in self.training.model.parameters()),
             "watch_test": self.watch_test,
+            **({} if self.features is None else {"features": self.features}),
             "versions": {name: version(name) for name in ("condvae", "torch", "numpy")}
             | {"python": platform.python_version()},
         }
@@ -270,19 +282,21 @@ def fingerprint(part: Part) -> str:
     return digest.hexdigest()[:16]
 
 
-def claim(out: Path, overwrite: bool) -> None:
-    """Make the folder ours: one that holds something is refused; overwriting clears only a run's own files."""
+def vacant(out: Path, overwrite: bool) -> None:
+    """Refuse what is no folder, and a folder that holds something, unless it is to be overwritten."""
     if out.exists() and not out.is_dir():
         raise Refused(f"out must be a folder; {out} is a file")
-    if out.is_dir() and any(out.iterdir()):
-        if not overwrite:
-            raise Refused(
-                f"the folder {out} is not empty; choose another, or overwrite it (overwrite=True, --overwrite)"
-            )
-        for name in OURS:
-            (out / name).unlink(missing_ok=True)
-        for picture in (out / "pictures").glob("*.png"):
-            picture.unlink()
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise Refused(f"the folder {out} is not empty; choose another, or overwrite it (overwrite=True, --overwrite)")
+
+
+def claim(out: Path, overwrite: bool) -> None:
+    """Make the folder ours: one that holds something is refused; overwriting clears only our own files."""
+    vacant(out, overwrite)
+    for name in OURS:
+        (out / name).unlink(missing_ok=True)
+    for picture in (out / "pictures").glob("*.png"):
+        picture.unlink()
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -296,8 +310,9 @@ def resumed(collection: Collection, folder: str | Path, epochs: str | int | None
     settings = settings.model_copy(update={"epochs": epochs_of(epochs, settings.epochs)})
     if facts["data"]["fingerprint"] != fingerprint(collection.train):
         raise Refused(f"the data differ from those that {folder} was trained on; resume with the same data")
-    fitting = Fitting(collection, settings, None, recipe=facts["recipe"], watch_test=bool(facts.get("watch_test")))
-    fitting.out = folder
+    watched = bool(facts.get("watch_test"))
+    fitting = Fitting(collection, settings, None, recipe=facts["recipe"], watch_test=watched, again=True)
+    fitting.out, fitting.features = folder, facts.get("features")
     sums, clock = restore(folder / "checkpoint.safetensors", fitting.training)
     fitting.seconds, fitting.cpu_seconds = clock.get("seconds", 0.0), clock.get("cpu_seconds", 0.0)
     fitting.tally = Tally(sums)

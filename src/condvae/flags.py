@@ -27,7 +27,13 @@ def flag(name: str) -> tuple[str, Any, Any]:
     """Name, annotated type and default (None = not given) of one setting's flag."""
     setting = Settings.model_fields[name]
     default = setting.default
-    shown = "auto" if default is None else ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    shown = (
+        "auto"
+        if default is None or default == ()
+        else ",".join(map(str, default))
+        if isinstance(default, tuple)
+        else str(default)
+    )
     allowed = choices(setting.annotation)
     text = (setting.description or "").replace("\n", " ") + (f" [{allowed}]" if allowed else "")
     kind: Any = bool | None if setting.annotation is bool else str | None

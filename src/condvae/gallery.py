@@ -72,7 +72,7 @@ def gallery(
     if len(known):
         drawn |= latent_pictures(learned, known, asked, seed)
     if history:
-        drawn["curves"] = learning_curves(history)
+        drawn["curves"] = learning_curves(history, "nats per image" if learned.likely else "loss per image")
     return drawn
 
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -271,7 +271,7 @@ def rounded(judge: Network) -> Network:
     return judge.eval()
 
 
-def optimiser_of(judge: Trunk, steps: int) -> tuple[AdamW, LambdaLR]:
+def optimiser_of(judge: nn.Module, steps: int) -> tuple[AdamW, LambdaLR]:
     """AdamW at 3e-3 with its schedule over `steps`: warm-up over a fifth, cosine to zero."""
     groups = [
         {"params": [p for p in judge.parameters() if p.ndim > 1], "weight_decay": 0.02},

@@ -101,6 +101,12 @@ class Learned:
         first = next(chain(self.model.parameters(), self.model.buffers()), None)
         return torch.device("cpu") if first is None else first.device
 
+    @property
+    def likely(self) -> bool:
+        """Whether the model tells a likelihood; False of one that compares deep features, whose loss is no density."""
+        head = getattr(getattr(self.model, "decoder", None), "head", None)
+        return getattr(head, "normalised", "") != "no"
+
     def condition(self, columns: Columns, rows: np.ndarray) -> Condition:
         """The condition of these rows of the columns, on the model's device."""
         return self.schema.encode({name: column[rows] for name, column in columns.items()}, len(rows)).to(self.device)

@@ -19,8 +19,9 @@ from condvae.nets import evaluating
 from condvae.noise import RowNoise, seed_of
 from condvae.numbers import POINTS
 from condvae.objectives import elbo, kl_per_unit, rate
+from condvae.perceptual import Perceptual
 from condvae.rows import Row
-from condvae.scores import marginal, posterior
+from condvae.scores import UNLIKELY, marginal, posterior
 from condvae.subject import Subject, chosen, estimate
 from condvae.trace import Draw, Trace
 
@@ -165,6 +166,8 @@ class Within:
 
 def protocol_words(head: Distribution, binarise: str, binary: bool, seed: int) -> str:
     """What the likelihood is a likelihood of."""
+    if isinstance(head, Perceptual):
+        return f"none; {UNLIKELY}: bound and -log p(x | c) are left out"
     if isinstance(head, Row):
         return "columns of a table: probabilities of labels, densities of numbers in their standard deviations"
     if isinstance(head, DiscretisedLogistic):

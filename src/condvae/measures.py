@@ -58,6 +58,8 @@ def evaluate(
     With the defaults, 10,000 images of 28 x 28 and dense networks take well under a minute on two cores: the bound is
     taken on all images, the importance-weighted likelihood on 1,000 drawn at random, with 100 samples each.
 
+    Of a model that compares deep features, which has no likelihood, bound, likelihood and label gain are left out.
+
     Args:
         x: images [N, C, H, W], as the tasks take them. given: field -> one value a row; what is unknown is summed over
             in the likelihood and read from the image elsewhere, or a blank input where the model has one. Into images
@@ -87,8 +89,9 @@ def evaluate(
 
     passes = inferred(subject)
     sample = chosen(len(subject.images), limit or len(subject.images), seed)
-    gain = label_gain(subject, target, passes.elbo, sample) if target is not None else None
-    likelihood = weighed(subject, sample, k)
+    likely = learned.likely
+    gain = label_gain(subject, target, passes.elbo, sample) if target is not None and likely else None
+    likelihood = weighed(subject, sample, k) if likely else None
     reading = classified(subject, target, sample) if target is not None else None
     looking = readers.get(target.name) if target is not None else judge
     first = looking if isinstance(looking, Judge) else None
@@ -108,10 +111,10 @@ def evaluate(
         unknown=unknown_words(subject),
         images=len(subject.images),
         seed=seed,
-        bound=estimate(passes.elbo),
+        bound=estimate(passes.elbo) if likely else None,
         rate=estimate(passes.rate),
         likelihood=likelihood,
-        bits_per_dimension=likelihood.mean / dimensions if passes.eight_bit else None,
+        bits_per_dimension=likelihood.mean / dimensions if likelihood is not None and passes.eight_bit else None,
         kl_per_unit=passes.units.tolist(),
         active_units=passes.active,
         label_gain=gain,

@@ -20,6 +20,7 @@ from condvae.few import inferred_label, keep_few, mixed_order, mixed_weights, na
 from condvae.learned import observe
 from condvae.models.build import LATENTS
 from condvae.noise import RowNoise, seed_of
+from condvae.perceptual import compared
 from condvae.settings import Settings
 from condvae.trace import Condition
 from condvae.train import Batches, Hiding, Training, as_float
@@ -95,8 +96,9 @@ def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tu
         )
     if settings.adversarial:
         check_adversarial(settings, likelihood)
+    layers = compared(settings, likelihood, part.x.shape[2:])
     prior = "learned" if settings.holes != "none" else settings.prior  # what is seen tells much of what is hidden
-    found = {"likelihood": likelihood, "batch": min(batch, len(part)), "z": z, "prior": prior}
+    found = {"likelihood": likelihood, "batch": min(batch, len(part)), "z": z, "prior": prior, "layers": layers}
     found["infer"] = inferring(settings, part)
     return settings.model_copy(update=found), why
 
@@ -116,6 +118,8 @@ def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
     """The settings of a table's rows: dense networks, and few latents for few columns."""
     if settings.adversarial:
         raise Refused("adversarial has a critic judge pictures; of a table's rows leave it at 0")
+    if settings.likelihood == "perceptual":
+        raise Refused("likelihood='perceptual' compares pictures; a table's rows have a likelihood of their own")
     if settings.holes != "none":
         raise Refused(f"holes are for pictures; got holes={settings.holes!r} for a table: leave cells blank instead")
     batch = settings.batch or min(128, max(16, 2 ** round(math.log2(max(1, len(part) / 100)))))

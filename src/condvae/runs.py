@@ -252,7 +252,8 @@ class Run:
         """log p(x | c) by k importance samples, float64 [N] nats, under the run's protocol of grey pixels.
 
         Of a table, which holds the columns of x and those of c: of standardised numbers (densities) and names
-        (probabilities) together; unknown cells are not scored.
+        (probabilities) together; unknown cells are not scored. Raises Refused, also where a run has no likelihood:
+        it was trained on deep features.
         """
         if self.outputs is not None:
             x, given = rows_given(self.learned, x, given)

@@ -43,6 +43,7 @@ from condvae.trace import Condition, Draw, Latent, Trace, sample
 ENTRIES = 2**20  # pixels scored at once, samples included: bounds the memory
 SMALL = 64  # a table's row counts as so many: its latents cost more than its few entries, and a chunk is padded
 CLASSIFY_SAMPLES = 10  # beyond it, the error of reading the label falls by less than a tenth of itself
+UNLIKELY = "this run was trained on deep features (likelihood 'perceptual'), whose loss is no density"
 COMBINATIONS = 1000  # of values of unknown fields that are summed over at most
 
 
@@ -80,7 +81,7 @@ def log_prob(
     given: field -> one value, or one a row. An unknown label is summed over with the labels' shares where the model
     has no blank input for it, and enters as that blank input where it has one. Row i depends on (seed, i) and x[i].
 
-    Refused for names, values, shapes or numbers that cannot be used.
+    Refused for names, values, shapes or numbers that cannot be used, and for a model that has no likelihood.
     """
     return importance(learned, x, given, k, seed, prior, progress).log_prob
 
@@ -95,6 +96,8 @@ def importance(
     progress: Progress | None = None,
 ) -> Importance:
     """`log_prob` with the effective sample size of each row; of rows summed over labels, the likeliest label's."""
+    if not learned.likely:
+        raise Refused(f"log_prob needs a normalised likelihood; {UNLIKELY}; classify, generate and evaluate work")
     k, seed, model = whole(k, "k", 1), seed_in(seed), learned.using(prior)
     images = pictures_of(learned, x)
     columns = columns_of(learned, given, len(images))
@@ -115,7 +118,8 @@ def classify(
 
     p(x | label) is importance-weighted with k samples, whose noise the labels share, so that it cancels where they
     are compared. A label that the model was trained to infer is read by its classifier instead, q(label | x). field:
-    needed where the model has several; given: what is known of the other fields.
+    needed where the model has several; given: what is known of the other fields. Of a model that compares deep features
+    p(x | label) is a score, its loss: which label is likeliest it tells, how likely it does not.
 
     Refused where the model has no field to read, or for arguments that cannot be used.
     """

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from condvae.errors import Refused, suggest
 
 Network = Literal["conv", "mlp"]
-Likelihood = Literal["auto", "bernoulli", "autoregressive", "gaussian", "logistic"]
+Likelihood = Literal["auto", "bernoulli", "autoregressive", "gaussian", "logistic", "perceptual"]
 Binarise = Literal["grey", "dynamic", "static"]
 Density = Literal["auto", "gaussian", "mixture", "flow", "none"]
 Holes = Literal[
@@ -49,9 +49,19 @@ class Settings(BaseModel):
     components: int = Field(20, ge=1)
     """Normals in a learned mixture prior (prior "mixture")."""
     likelihood: Likelihood = "auto"
-    """Distribution of the pixels; "auto" chooses from the data and says so."""
+    """Distribution of the pixels; "auto" chooses from the data and says so; "perceptual" compares deep features, and
+    is no distribution."""
     sigma: float | Literal["learned", "optimal"] = "optimal"
     """Noise of a Gaussian likelihood: a number, learned, or the optimal one."""
+    perceptual: str | None = None
+    """Where the features come from: a folder that `condvae train-features` wrote, or a file of VGG-19's weights (with
+    likelihood "perceptual")."""
+    layers: tuple[str, ...] = ()
+    """Layers whose features are compared, by default conv1,conv2,conv3, or relu1_1,relu2_1,relu3_1 of VGG-19 (with
+    likelihood "perceptual")."""
+    perceptual_weight: float = Field(500.0, gt=0)
+    """Weight of the difference of features, half the mean square of each layer summed over them, against the KL (with
+    likelihood "perceptual")."""
     binarise: Binarise = "grey"
     """What the model sees of grey pixels: themselves, a new binary draw each time, or one fixed binary draw."""
     holes: Holes = "none"
@@ -171,6 +181,9 @@ class Overrides(TypedDict, total=False):
     components: int
     likelihood: Likelihood
     sigma: float | Literal["learned", "optimal"]
+    perceptual: str | None
+    layers: tuple[str, ...]
+    perceptual_weight: float
     binarise: Binarise
     holes: Holes
     drop: float | None

@@ -43,7 +43,7 @@ def verdicts(
     label_gain: Estimate | None,
     obedience: Obedience | None,
     diversity: Diversity | None,
-    likelihood: Likelihood,
+    likelihood: Likelihood | None,
     shares: tuple[float, ...],
     prior: str,
     others: Sequence[Obedience] = (),
@@ -81,7 +81,7 @@ def verdicts(
     bad += [*about_sharpness(sharpness, redraw), *about_copies(nearness)]
     if varied is not None:
         good.append(varied)
-    if likelihood.k > 1 and likelihood.effective_mean < 2:
+    if likelihood is not None and likelihood.k > 1 and likelihood.effective_mean < 2:
         bad.append(
             f"The likelihood rests on {likelihood.effective_mean:.1f} of {likelihood.k:,} samples an image, so the "
             "true one is better by an unknown amount: raise k."

@@ -21,6 +21,7 @@ from condvae.models.m2 import M2, Auxiliary
 from condvae.models.stack import FeatureHead, Stack
 from condvae.models.vae import VAE
 from condvae.nets import DenseDecoder, DenseEncoder, Shape
+from condvae.perceptual import PerceptualHead
 from condvae.priors import ConditionalMixture, ConditionalNormal, SeenPrior, StandardNormal
 from condvae.rows import RowHead
 from condvae.settings import Settings
@@ -118,6 +119,8 @@ def assemble(settings: Settings, schema: Schema, shape: Shape, outputs: Schema |
             )
         pixels = AutoregressiveHead(FEATURES, blind=s.blind)
         seen = (FEATURES, *shape[1:])
+    elif s.likelihood == "perceptual":
+        pixels, seen = PerceptualHead(shape[0], s.layers, s.perceptual_weight), shape
     else:
         pixels, seen = pixel_head(s.likelihood, shape[0], s.sigma), shape
     encoder = encoder_of(s, shape, condition + s.auxiliary * (s.infer is not None), z, partial)
@@ -146,9 +149,9 @@ def prior_of(s: Settings, condition: int, partial: Shape | None = None) -> nn.Mo
 def centre(model: VAE | GAN | M2 | Stack, mean: float, likelihood: str) -> None:
     """Let a convolutional decoder begin at the mean pixel of the data, in [0, 1]: it need not find the ground first."""
     decoder = model.decoder
-    if isinstance(decoder, ConvDecoder) and likelihood in ("bernoulli", "gaussian", "logistic"):
+    if isinstance(decoder, ConvDecoder) and likelihood in ("bernoulli", "gaussian", "logistic", "perceptual"):
         level = min(max(mean, 0.01), 0.99)
         bias = decoder.last.bias
         assert bias is not None
         with torch.no_grad():
-            bias.fill_(math.log(level / (1 - level)) if likelihood == "bernoulli" else level)
+            bias.fill_(math.log(level / (1 - level)) if likelihood in ("bernoulli", "perceptual") else level)
