@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 
 from condvae.conditions import Label, Number, Picture, Schema
+from condvae.feature_files import FeatureCard, save_features
+from condvae.features import FeatureNet
 from condvae.holes import seen_masks
 from condvae.models.base import Model
 from condvae.models.build import build
@@ -26,6 +30,11 @@ SMALL: dict[str, Any] = {
     "hold_out": 0,
 }
 SHAPE = (1, 8, 8)
+FOLDER = TemporaryDirectory()  # of random features, gone when the tests are done
+FEATURES = str(Path(FOLDER.name) / "features")
+with torch.random.fork_rng(devices=[]):
+    torch.manual_seed(5)
+    save_features(Path(FEATURES), FeatureNet(1, tuple(FeatureNet.plan)), FeatureCard(task="label", of="sign"))
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "defaults": {"likelihood": "bernoulli"},
@@ -39,11 +48,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "importance": {"likelihood": "bernoulli", "samples": 3, "importance": True},
     "free-bits": {"likelihood": "bernoulli", "free_bits": 0.1, "warm_up": 0.5},
     "silu-deep": {"likelihood": "bernoulli", "activation": "silu", "blocks": 2},
+    "perceptual": {"likelihood": "perceptual", "perceptual": FEATURES},
     "m2": {"likelihood": "gaussian", "infer": "sign", "warm_up": 0.5},
     "m2-dense": {"likelihood": "bernoulli", "infer": "sign", "network": "mlp", "class_prior": "learned"},
     "m2-auxiliary": {"likelihood": "bernoulli", "infer": "sign", "network": "mlp", "auxiliary": 2},
     "m2-consistent": {"likelihood": "bernoulli", "infer": "sign", "network": "mlp"},
     "m2-learned-prior": {"likelihood": "gaussian", "infer": "sign", "auxiliary": 3, "prior": "learned"},
+    "m2-perceptual": {"likelihood": "perceptual", "perceptual": FEATURES, "infer": "sign", "layers": ("conv2",)},
     "m1-m2": {"likelihood": "gaussian", "infer": "sign", "features_first": 0.5, "warm_up": 0.5},
     "holes": {"likelihood": "gaussian", "holes": "any", "drop": 0.3, "prior": "learned"},
     "gan": {"likelihood": "gaussian", "adversarial": 1.0, "critic_width": 4},

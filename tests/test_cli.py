@@ -23,6 +23,7 @@ from condvae.studio import Reply
 
 COMMANDS = (
     "train",
+    "train-features",
     "generate",
     "fill",
     "impute",

@@ -246,6 +246,7 @@ def test_a_decoder_that_ignores_z_with_a_sleeping_encoder_scores_exactly_its_cro
     logits = TEMPLATES[FIELD.index(names)][:, None]
     score = nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(x), reduction="none")
     expected = score.flatten(1).sum(1).mean().item()
+    assert found.bound is not None and found.likelihood is not None
     assert found.bound.mean == pytest.approx(-expected, rel=1e-5)
     assert found.likelihood.mean == pytest.approx(expected, rel=1e-5)
     assert found.likelihood.effective_least == pytest.approx(5)
@@ -361,6 +362,7 @@ def test_eight_bit_pixels_are_given_in_bits_per_dimension():
 
     subject = Learned(VAE(Reader(), StandardNormal(2), Logistic()), Schema((FIELD,)), (1, SIDE, SIDE))
     found = measured(subject)
+    assert found.likelihood is not None
     assert found.bits_per_dimension == pytest.approx(found.likelihood.mean / (SIDE**2 * math.log(2)))
     assert "8-bit" in found.protocol
     assert measured(learned()).bits_per_dimension is None
@@ -395,8 +397,9 @@ def test_a_plain_vae_is_measured_without_labels():
 
 
 def test_the_limit_bounds_the_weighed_images_and_zero_takes_all():
-    assert measured(learned()).likelihood.images == 100
-    assert measured(learned(), limit=0).likelihood.images == IMAGES
+    some, every = measured(learned()).likelihood, measured(learned(), limit=0).likelihood
+    assert some is not None and some.images == 100
+    assert every is not None and every.images == IMAGES
     found = measured(learned())
     assert any("100 of 300 images" in sentence for sentence in found.sentences())
 

@@ -166,7 +166,7 @@ def test_from_few_labels_to_all_tasks(tmp_path) -> None:
     assert np.allclose(summed, np.logaddexp.reduce(np.stack(each) + shares, axis=0))
     assert set(run.history[0]["train"]) == set(run.history[-1]["train"])
     found = evaluate(run.learned, x[:60], {"sign": truth[:60]}, k=4)
-    assert np.isfinite(found.bound.mean) and len(found.kl_per_unit) == 6
+    assert found.bound is not None and np.isfinite(found.bound.mean) and len(found.kl_per_unit) == 6
 
 
 def test_a_training_goes_on_where_it_stopped(tmp_path) -> None:
