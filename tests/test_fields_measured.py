@@ -18,10 +18,11 @@ from condvae.data import Collection, Part, collect
 from condvae.errors import Refused
 from condvae.evaluation import Evaluation
 from condvae.field_pictures import completions, effects, first_request, rising, samples
-from condvae.gallery import colours, gallery
+from condvae.gallery import gallery
 from condvae.heads import Bernoulli, diagonal
 from condvae.images import as_images
 from condvae.judges import Judge, JudgeCard, JudgeReading, make_judge
+from condvae.latent_maps import shade_of, shades
 from condvae.learned import Learned
 from condvae.likelihoods import conditions_of
 from condvae.measures import evaluate
@@ -475,10 +476,18 @@ def test_rows_of_a_picture_are_what_was_asked():
     assert completions(only, Part(as_images(told(8)[0])[0]), np.arange(8)) is None
 
 
-def test_the_map_of_a_model_of_numbers_is_coloured_by_five_bins():
-    shown, names = colours(Schema((PLACE,)), {"place": np.array([[2.0], [5.5], [9.0], [np.nan]])})
-    assert names is not None and len(names) == 5 and shown == [names[0], names[2], names[4], None]
-    assert colours(Schema(), {}) == (None, None)
+def test_maps_are_coloured_by_labels_and_by_each_entry_of_a_number():
+    spot = Number.learn("spot", np.array([[0.0, 5.0], [1.0, 6.0]]))
+    schema = Schema((spot, PLACE, LIGHT, Picture("part", (1, 8, 8))))
+    found = shades(schema, {"light": ["dim", None], "spot": [(1.0, 2.0), (3.0, np.nan)]}, 2)
+    assert [one.name for one in found] == ["light", "spot 1", "spot 2", "place"]
+    assert found[0].values == LIGHT.values and list(found[0].column) == ["dim", None]
+    assert np.array_equal(np.asarray(found[2].column), [2.0, np.nan], equal_nan=True)
+    assert np.isnan(np.asarray(found[3].column, float)).all()
+    first = shade_of(schema, {}, 2)
+    assert first is not None and first.name == "light" and shade_of(Schema(), {}, 2) is None
+    chosen = shade_of(schema, {}, 2, "spot")
+    assert chosen is not None and chosen.name == "spot 1"
 
 
 def test_a_gallery_leaves_out_rows_whose_number_cannot_be_left_open():

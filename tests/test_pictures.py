@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from condvae import fonts, maps, pictures, plots
+from condvae import fonts, maps, maps_numbers, pictures, plots
 from condvae.errors import Refused
 from condvae.sheets import fitted
 
@@ -334,15 +334,15 @@ def test_labels_are_names_or_places_among_names() -> None:
 
 def test_colours_differ() -> None:
     for count in (1, 10, 11, 26, 60):
-        assert len({tuple(round(255 * part) for part in colour) for colour in maps._colours(count)}) == count
+        assert len({tuple(round(255 * part) for part in colour) for colour in maps.colours(count)}) == count
 
 
 def test_the_view_holds_the_points_but_not_a_stray_one() -> None:
     points = RNG.normal(size=(5000, 2))
-    assert abs(maps._view(points, True)[2] - 3.2) < 0.6
+    assert abs(maps.view(points, True)[2] - 3.2) < 0.6
     stray = np.concatenate([points, [[1e6, 0.0]]])
-    assert maps._view(stray, True)[2] < 5
-    assert maps._view(np.zeros((3, 2)), False)[2] > 0
+    assert maps.view(stray, True)[2] < 5
+    assert maps.view(np.zeros((3, 2)), False)[2] > 0
 
 
 @pytest.mark.parametrize("count", [1, 3, 17, 40, 100])
@@ -361,6 +361,30 @@ def test_a_map_shows_images_where_their_points_lie() -> None:
     height, width = seen.shape
     assert seen[: height // 2, : width // 2].sum() > 300 and seen[height // 2 :, width // 2 :].sum() > 300
     assert seen[: height // 2, width // 2 :].sum() == 0
+
+
+def test_a_map_of_numbers_is_coloured_from_low_to_high() -> None:
+    z = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
+    drawn = np.asarray(maps_numbers.number_map(z, np.array([1.0, 9.0, np.nan]), "_a $ b", "t", said="foot")).astype(int)
+    left, right = drawn[:, : drawn.shape[1] // 3], drawn[:, drawn.shape[1] // 2 : int(0.85 * drawn.shape[1])]
+    for part, colour in ((left, maps_numbers.scale()[0]), (right, maps_numbers.scale()[-1])):
+        assert (np.abs(part - 255 * colour).max(2) < 60).sum() > 30  # of a point that paper shines through a little
+    assert maps_numbers.bounds(np.array([3.0, 3.0])) == (3.0, 4.0)
+    lightness = maps_numbers.scale() @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(lightness) >= 0).all() and lightness[0] < 0.15 and lightness[-1] < 0.85
+
+
+def test_maps_of_numbers_take_what_is_missing_and_refuse_what_does_not_fit() -> None:
+    z = RNG.normal(size=(30, 2))
+    blank = np.full(30, np.nan)
+    assert maps_numbers.number_map(z, blank, "a").width > 0 and maps_numbers.number_map(z[:, :1], blank, "a").width > 0
+    assert maps_numbers.number_map(z[:, :1], np.where(z[:, 1] > 0, z[:, 1], np.nan), "a", said="x" * 500).width > 0
+    with pytest.raises(Refused, match=r"one a point, 30 in all, but came as \[29\]"):
+        maps_numbers.number_map(z, np.zeros(29), "a")
+    with pytest.raises(Refused, match="no room on the map of one latent"):
+        maps_numbers.number_map(z[:, :1], np.zeros(30), "a", images=np.zeros((30, 1, 4, 4)))
+    with pytest.raises(Refused, match="N = 30, but 29 came"):
+        maps.latent_map(z, images=np.zeros((29, 1, 4, 4)))
 
 
 def test_one_dimensional_latents_and_pairs() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from test_api import SMALL, tiny
 
 import condvae
-from condvae import gallery, judges, studio
+from condvae import gallery, judges, latent_maps, studio
 from condvae.conditions import Attribute, Label, Number, Picture, Schema
 from condvae.data import Part, collect
 from condvae.datasets import Collection
@@ -17,6 +17,7 @@ from condvae.errors import Refused
 from condvae.intake import Seen, combinations, one_request, parse, part_of, read_image, seen
 from condvae.names import counted
 from condvae.runs import Run
+from condvae.structure import of_label
 
 SCHEMA = Schema(
     (
@@ -364,6 +365,51 @@ def test_embed_writes_maps_and_numbers(run, data, tmp_path):
         studio.embed(run, data, "umap", str(tmp_path / "m.png"))
 
 
+def test_embed_says_how_a_map_was_made_and_what_the_latents_hold(run, data, tmp_path):
+    target = str(tmp_path / "m.png")
+    line = studio.embed(run, data, "tsne", target, perplexity=5, thumbnails=True).lines[0]
+    found = of_label(condvae.load(run).embed(*opened(run, data)), list(opened(run, data)[1]["digit"]))
+    assert line == f"20 pictures, t-SNE of 3 latents, perplexity 5; digit: {found.text()}: {target}"
+    assert "4-NN accuracy" in line and "(chance 25.0 %), in the 3 latents" in line
+    assert "perplexity 6.33;" in studio.embed(run, data, "tsne", target).lines[0]
+    for perplexity in (20, 0.9, -1, float("nan"), float("inf")):
+        with pytest.raises(Refused, match=f"at least 1 and less than the 20 rows that are mapped; got {perplexity:g}"):
+            studio.embed(run, data, "tsne", target, perplexity=perplexity)
+    with pytest.raises(Refused, match="of t-SNE alone"):
+        studio.embed(run, data, "pca", target, perplexity=5)
+    with pytest.raises(Refused, match="got 'digits', did you mean 'digit'"):
+        studio.embed(run, data, out=target, field="digits")
+    with pytest.raises(Refused, match="leave out --thumbnails"):
+        studio.embed(run, data, out=str(tmp_path / "m.npz"), thumbnails=True)
+
+
+def opened(run, data):
+    """The pictures of a file and what is known of them."""
+    found = seen(condvae.load(run), data)
+    return found.x, found.given
+
+
+def test_embed_colours_by_the_field_asked_for(fake, mixed, tmp_path):
+    target = str(tmp_path / "m.png")
+    said = {name: studio.embed("r", "toy", out=target, field=name).lines[0] for name in ("age", "light", "digit")}
+    assert "age: 2-NN regression R² " in said["age"] and "digit: silhouette " in said["digit"]
+    assert "light 1: not measured in the 3 latents: the number is known of 0 rows" in said["light"]
+    with pytest.raises(Refused, match="part is a part of a picture"):
+        studio.embed("r", "toy", out=target, field="part")
+    told = studio.embed("r", "toy", out=target, field="smiling", given=["smiling=yes"]).lines[0]
+    assert "smiling: not measured in the 3 latents: all rows have the same label" in told
+
+
+def test_t_sne_of_one_latent_and_of_latents_all_alike():
+    z = np.random.default_rng(0).normal(size=(12, 1))
+    flat, said = latent_maps.plane(z, "tsne")
+    assert flat.shape == (12, 2) and np.isfinite(flat).all() and said == "t-SNE of 1 latent, perplexity 3.67"
+    tiny, huge = (latent_maps.plane(1e-25 + scale * z, "tsne")[0] for scale in (1e-25, 1e25))
+    assert np.isfinite(tiny).all() and np.isfinite(huge).all()
+    flat, said = latent_maps.plane(np.ones((6, 4), np.float32), "tsne")
+    assert not flat.any() and "all alike" in said
+
+
 def test_data_of_another_shape_or_other_labels(run, tmp_path):
     np.savez(tmp_path / "wide.npz", x=np.random.default_rng(0).random((4, 8, 9)), y=[0, 1, 2, 3])
     with pytest.raises(Refused, match=r"\[1, 8, 9\].*\[1, 8, 8\]"):
@@ -375,9 +421,9 @@ def test_data_of_another_shape_or_other_labels(run, tmp_path):
 
 def test_plane_keeps_two_latents_and_finds_the_principal_ones():
     z = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
-    assert gallery.plane(z, "pca")[0] is z
+    assert latent_maps.plane(z, "pca")[0] is z
     wide = np.concatenate([z[:, :1] * 0.01, z * [9, 4]], 1).astype(np.float32)
-    flat, said = gallery.plane(wide, "pca")
+    flat, said = latent_maps.plane(wide, "pca")
     assert abs(np.corrcoef(flat[:, 0], z[:, 0])[0, 1]) > 0.99 and "100 %" in said
 
 

@@ -601,6 +601,22 @@ def test_a_run_is_measured_and_read_from_the_command_line(
     assert said(capsys, "reconstruct", trained, table, "-o", tmp_path / "r.csv")[2] == 0
     assert said(capsys, "embed", trained, table, "-o", tmp_path / "e.npz")[2] == 0
     assert len(np.load(tmp_path / "e.npz")["z"]) == 80
+    words = [
+        "embed",
+        trained,
+        table,
+        "--method",
+        "tsne",
+        "--perplexity",
+        "8",
+        "--field",
+        "age",
+        "-o",
+        tmp_path / "e.png",
+    ]
+    lines, _, code = said(capsys, *words)
+    assert code == 0 and "perplexity 8; age: 8-NN regression R² " in lines[0] and (tmp_path / "e.png").is_file()
+    assert said(capsys, *words, "--thumbnails")[2] == 2
 
 
 def test_data_that_changed_since_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -255,6 +255,9 @@ def embed(
     /,
     *,
     method: str = "pca",
+    perplexity: float | None = None,
+    field: str | None = None,
+    thumbnails: Plain = False,
     given: Words = None,
     out: Out = None,
     data_dir: str | None = None,
@@ -267,6 +270,9 @@ def embed(
         run: a run folder.
         data: DATA, or an image file.
         method: pca or tsne.
+        perplexity: of tsne, about how many neighbours a point heeds; by default 30, less for few pictures.
+        field: the label or number that colours the map; by default the first label, else the first number.
+        thumbnails: draw the pictures on the map.
         given: what is known of the pictures, FIELD=VALUE.
         out: the map to write (.png, ...), or the numbers (.npz, .csv).
         data_dir: a folder that holds the data's files.
@@ -275,7 +281,7 @@ def embed(
     """
     from condvae import studio
 
-    show(studio.embed(run, data, method, out, data_dir, limit, seed, given or ()))
+    show(studio.embed(run, data, method, out, data_dir, limit, seed, given or (), perplexity, field, thumbnails))
 
 
 @app.command

@@ -18,7 +18,7 @@ from PIL import Image
 
 from condvae import fonts
 
-__all__ = ["FAINT", "INK", "SOFT", "WIDTH", "figure", "head", "legend", "rendered", "write"]
+__all__ = ["FAINT", "INK", "SOFT", "WIDTH", "figure", "head", "legend", "note", "rendered", "write"]
 
 INK, SOFT, FAINT = "#262626", "#6b6b6b", "#d9d9d9"
 WIDTH = 6.4  # inches: as wide as text of this size stays readable on a phone
@@ -71,6 +71,16 @@ def write(place: Text, text: object, size: float) -> None:
 def head(axes: Axes, name: object) -> None:
     """Name a panel, at its left."""
     write(axes.set_title(" ", loc="left", color=INK), name, 11)
+
+
+def note(drawing: Figure, text: str) -> None:
+    """A line of small print at the foot, smaller and then cut where it is long; nothing where it is empty."""
+    if not text:
+        return
+    room, point = 0.98 * drawing.get_figwidth() * DPI, DPI / 72
+    size = max(6.5, 9 * min(1.0, room / fonts.width(text, 9 * point)))
+    line, _ = fonts.fit(text, size * point, room)
+    write(drawing.supxlabel("", x=0.01, ha="left", color=SOFT), line, size)
 
 
 def legend(axes: Axes, handles: Sequence[Line2D], names: Sequence[object], place: str, columns: int = 2) -> None:

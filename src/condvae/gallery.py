@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from PIL.Image import Image
 
-from condvae import maps, pictures
+from condvae import pictures
 from condvae.conditions import Schema
 from condvae.data import Part, unit
 from condvae.densities import LabelMixture
-from condvae.errors import Refused
 from condvae.field_pictures import HOLES, completions, effects, first_request, samples, shown_values
 from condvae.joint import JointMixture
+from condvae.latent_maps import Placed, latent_pictures, placed_rows
 from condvae.mixtures import Components, components
 from condvae.plots_learning import learning_curves
-from condvae.tasks import Learned, embed, generate, manifold, reconstruct
+from condvae.tasks import Learned, generate, reconstruct
 from condvae.walks import activity, most_active, traverse
 
-__all__ = ["component_rows", "first_request", "gallery", "known_labels", "plane", "shown_values", "tiles"]
+__all__ = ["component_rows", "first_request", "gallery", "known_labels", "shown_values", "tiles"]
 
 ASKED = 64  # pictures of the one request
 RESTORED = 24  # pictures reconstructed
-MAPPED = 2_000  # points of the latent map
-BINS = 5  # of a number that colours a map
 LINE = 16  # pictures in a line of a grid
 UNITS = 8  # latent units that are walked along
 COMPONENTS = 6  # of the mixture of the latents
-TSNE_MOST = 5_000  # points; t-SNE of 500 takes 4 s
 
 
 def gallery(
@@ -40,6 +36,7 @@ def gallery(
     history: Sequence[Mapping[str, Any]] = (),
     asked: Mapping[str, Any] | None = None,
     seed: int = 0,
+    placed: Placed | None = None,
 ) -> dict[str, Image]:
     """The pictures of a run, by name.
 
@@ -47,12 +44,14 @@ def gallery(
     value of each further field; "completions": holes of real pictures filled, of a model that fills them;
     "reconstructions": real pictures above what the model makes of them; "traversal": the most active latent units moved
     one by one; "components": of the mixture fitted to the latents, where there is one; "latents": posterior samples,
-    coloured by label (two latents as they are, more by PCA); "one-label": all labels beside one, for two latents;
+    coloured by the first label or number (two latents as they are, more by PCA); "one-label": all labels beside one,
+    for two latents;
     "manifold" for one or two; "curves": the loss and its terms. Of a model of a table's rows: "latents" and "curves".
 
     Args:
         part: real pictures and what is known of them to reconstruct and map, the test part where there is one.
         history: one row an epoch. asked: what the grid of one request shows; by default `first_request`.
+        placed: the rows of the part that the map shows, as `placed_rows` gives them; None finds them.
     """
     asked = asked if asked is not None else first_request(learned.schema)
     drawn: dict[str, Image] = {}
@@ -70,7 +69,7 @@ def gallery(
         }
         drawn |= {name: image for name, image in further.items() if image is not None}
     if len(known):
-        drawn |= latent_pictures(learned, known, asked, seed)
+        drawn |= latent_pictures(learned, placed or placed_rows(learned, known, seed), asked)
     if history:
         drawn["curves"] = learning_curves(history, "nats per image" if learned.likely else "loss per image")
     return drawn
@@ -140,63 +139,3 @@ def component_rows(found: Components) -> Image:
     gap = np.ones_like(found.means)[:, None]
     rows = np.concatenate([found.means[:, None], gap, found.images], 1)
     return pictures.grid(rows, labels=[f"{100 * weight:.1f} %" for weight in found.weights])
-
-
-def latent_pictures(learned: Learned, part: Part, asked: Mapping[str, Any], seed: int) -> dict[str, Image]:
-    """The map of the latents, and what one or two latents allow beside it."""
-    step = max(1, -(-len(part) // MAPPED))
-    few = part.take(torch.arange(0, len(part), step))
-    labels = known_labels(learned.schema, few)
-    z = embed(learned, few.x, labels, seed)
-    shown, names = colours(learned.schema, labels)
-    flat, said = plane(z, "pca", seed)
-    drawn = {"latents": maps.latent_map(flat, shown, names, title=said, circles=z.shape[1] <= 2)}
-    first = learned.schema.labels[0].name if learned.schema.labels else None
-    if z.shape[1] == 2 and first is not None and shown is not None and asked.get(first) in shown:
-        drawn["one-label"] = maps.latent_scatter_pair(z, shown, asked[first], names)
-    if z.shape[1] <= 2 and learned.outputs is None:
-        drawn["manifold"] = pictures.manifold(manifold(learned, asked))
-    return drawn
-
-
-def colours(schema: Schema, known: Mapping[str, Any]) -> tuple[list[str | None] | None, Sequence[str] | None]:
-    """(what colours each point of a map, its values in order): the first label, else the first number in 5 bins."""
-    if schema.labels:
-        return known[schema.labels[0].name], schema.labels[0].values
-    if not schema.numbers:
-        return None, None
-    field = schema.numbers[0]
-    edges = np.unique(np.quantile(field.quantiles[0], np.linspace(0, 1, BINS + 1)))
-    names = [f"{field.name} {low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
-    column = np.asarray(known[field.name])[:, 0]
-    places = np.searchsorted(edges[1:-1], column, side="right")
-    return [None if np.isnan(one) else names[place] for one, place in zip(column, places, strict=True)], names
-
-
-def plane(z: np.ndarray, method: str, seed: int = 0) -> tuple[np.ndarray, str]:
-    """(points [N, 2] of latents z [N, Z], how they were made); one or two latents stay as they are under "pca".
-
-    method: "pca", or "tsne" (van der Maaten & Hinton, "Visualizing Data using t-SNE", 2008). Refused for another, and
-    for t-SNE of fewer than 4 or more than 5,000 rows.
-    """
-    if method not in ("pca", "tsne"):
-        raise Refused(f"method is pca or tsne; got {method!r}")
-    if method == "tsne":
-        if not 4 <= len(z) <= TSNE_MOST:
-            raise Refused(f"t-SNE is for 4 to {TSNE_MOST:,} pictures; got {len(z):,}, use --limit or --method pca")
-        from sklearn.manifold import TSNE
-
-        perplexity = min(30.0, (len(z) - 1) / 3)
-        return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(
-            z
-        ), f"t-SNE of {z.shape[1]} latents"
-    if z.shape[1] <= 2:
-        return z, "the latents themselves"
-    centred = z.astype(np.float64) - z.mean(0)
-    if len(z) == 1:
-        return np.zeros((1, 2), np.float32), f"one picture of {z.shape[1]} latents"
-    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]
-    share = float((lengths[:2] ** 2).sum() / max(float((lengths**2).sum()), 1e-12))
-    said = f"two principal components of {z.shape[1]} latents, {100 * share:.0f} % of their variance"
-    return (centred @ axes.T).astype(np.float32), said

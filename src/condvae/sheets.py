@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from condvae import fonts
 from condvae.errors import Refused
 
-__all__ = ["Images", "checked_count", "in_rows", "pixels", "sheet"]
+__all__ = ["Images", "checked_count", "in_rows", "pixels", "reduced", "sheet"]
 
 Images = np.ndarray | torch.Tensor
 
@@ -62,6 +62,19 @@ def _bytes_of(array: np.ndarray, argument: str) -> np.ndarray:
             f"{argument} must lie in [0, 1], but runs from {low:.4g} to {high:.4g}; rescale or clip it first."
         )
     return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+
+
+def reduced(images: Images, most: int) -> np.ndarray:
+    """Images [N, C, H, W] as uint8 whose longer side is at most `most` pixels, as means over areas; small ones stay.
+
+    Refused as in `pixels`.
+    """
+    height, width = images.shape[-2:]
+    share = min(1.0, most / max(height, width))
+    size = (max(1, round(share * height)), max(1, round(share * width)))
+    tiles = torch.from_numpy(pixels(images)[..., : images.shape[1]]).movedim(-1, 1)
+    small = tiles if share == 1 else torch.nn.functional.adaptive_avg_pool2d(tiles.float(), size).round().byte()
+    return small.numpy()
 
 
 def in_rows(tiles: np.ndarray, columns: int | None) -> np.ndarray:

@@ -18,10 +18,12 @@ import numpy as np
 from condvae import maps, pictures
 from condvae.conditions import Label
 from condvae.errors import Refused
-from condvae.gallery import plane, tiles
+from condvae.gallery import tiles
 from condvae.intake import Seen, combinations, example, parse, seen
+from condvae.latent_maps import THUMBNAIL, plane, shade_of
 from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, load
+from condvae.sheets import reduced
 from condvae.storage import write_text
 from condvae.table_studio import generate_rows, reconstruct_rows, table_seen
 from condvae.table_tasks import no_pictures
@@ -211,25 +213,41 @@ def embed(
     limit: int | None = None,
     seed: int = 0,
     given: Sequence[str] = (),
+    perplexity: float | None = None,
+    field: str | None = None,
+    thumbnails: bool = False,
 ) -> Reply:
-    """The latents of a collection: a map (.png, ...), or the numbers (.npz, .csv) with their two coordinates."""
+    """The latents of a collection: a map (.png, ...), or the numbers (.npz, .csv) with their two coordinates.
+
+    perplexity: of t-SNE, as in `latent_maps.plane`. field: the label or number that colours the map, by default the
+    first label, else the first number; how well it separates in the latents is said beside the map. thumbnails: draw
+    the pictures on the map.
+    """
     target = check_targets(out, more=(".npz", ".csv"))
     reader = load(run)
+    if thumbnails:
+        no_pictures(reader.outputs, "--thumbnails")
+        if Path(target).suffix.lower() not in pictures.FORMATS:
+            raise Refused(f"thumbnails are drawn on a map, which ends in .png; got {target!r}, leave out --thumbnails")
     found = things(reader, what, given, data_dir, limit or EMBEDDED.get(method, 1))
+    shade = shade_of(reader.schema, found.given, len(found.x), field)
     z = reader.embed(found.x, found.given)
-    flat, said = plane(z, method, seed)
-    field = next(iter(reader.schema.labels), None)
-    labels = found.given.get(field.name) if field is not None else None
+    flat, said = plane(z, method, seed, perplexity)
+    told = "" if shade is None else shade.said(z, seed)
     if is_arrays(target):
         path = write_npz(target, {"z": z, "xy": flat, **texts(found.given)})
     elif Path(target).suffix.lower() == ".csv":
         path = write_csv(Path(target), found, flat, z)
     else:
         itself = method == "pca" and z.shape[1] <= 2
-        drawn = maps.latent_map(flat, labels, field.values if field else None, title=said, circles=itself)
+        shown = reduced(found.x, THUMBNAIL) if thumbnails else None
+        if shade is None:
+            drawn = maps.latent_map(flat, title=said, images=shown, circles=itself)
+        else:
+            drawn = shade.drawn(flat, said, shown, itself, told)
         path = pictures.save(drawn, target)
     what = counted(len(z), "picture" if reader.outputs is None else "row")
-    return Reply((f"{what}, {said}: {path}",), None, (path,), found.notes)
+    return Reply((f"{what}, {'; '.join(filter(None, (said, told)))}: {path}",), None, (path,), found.notes)
 
 
 def things(run: Run, what: str, given: Sequence[str], data_dir: str | None, limit: int | None) -> Seen:
