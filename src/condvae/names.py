@@ -15,10 +15,13 @@ from torch import Tensor
 
 from condvae.errors import Refused
 
-__all__ = ["counted", "label_name", "sort_names"]
+__all__ = ["counted", "label_name", "printable", "sort_names"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]*)?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,4})?")
+
+# What HTML does not allow in text, and what would turn the reading direction of the rest of the page.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 # pandas is no dependency: its missing values are known by the names of their types.
 _MISSING_TYPES = frozenset({"NAType", "NaTType", "MaskedConstant"})
@@ -58,6 +61,11 @@ def label_name(value: object) -> str | None:
 def counted(number: int, what: str, many: str | None = None) -> str:
     """1 -> "1 picture", 2 -> "2 pictures"; many: what follows another number than 1, where an s does not do."""
     return f"{number:,} {what if number == 1 else many or f'{what}s'}"
+
+
+def printable(value: object) -> str:
+    """Text of a page: what HTML does not allow, and what turns the reading direction, becomes U+FFFD. Not escaped."""
+    return _FORBIDDEN.sub("\ufffd", str(value))
 
 
 def sort_names(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """A run's report: one HTML file that holds its pictures, loads nothing, and can be mailed.
 
+No script runs in it but that of `condvae.scatter_script`, which the page names by its hash and which may load nothing.
+
 The page reads from the top: the picture of what was asked for, the proof in sentences, then section by
 section curves, samples, reconstructions, maps, tables; what only a few want to see (settings) is folded away.
 """
@@ -13,8 +15,11 @@ from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 
+from condvae import scatter_script
 from condvae.errors import Refused
+from condvae.names import printable
 from condvae.pictures import write_bytes
+from condvae.scatter import Scatter, markup
 
 __all__ = ["Picture", "Section", "Table", "write_report"]
 
@@ -22,8 +27,6 @@ Picture = tuple[str, bytes]  # its caption, which is also its alternative text, 
 Table = tuple[Sequence[object], Sequence[Sequence[object]]]  # the header, and the rows, each as long as it
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# What HTML does not allow in text, and what would turn the reading direction of the rest of the page.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 _NUMERIC = re.compile(r"[-+−±–]?\s?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?(\s?(%|nats?|s|min|MB))?(\s?[±(\[].*)?|–|")
 
 
@@ -37,6 +40,7 @@ class Section:
         pictures: (caption, bytes of a PNG file) each.
         table: (header, rows); None in a cell is drawn as a dash, a column of numbers stands at the right.
         folded: shown as its title alone until opened.
+        scatter: points to look at one by one, before the pictures; it stays hidden where no script may run.
     """
 
     title: str
@@ -44,6 +48,7 @@ class Section:
     pictures: Sequence[Picture] = ()
     table: Table | None = None
     folded: bool = False
+    scatter: Scatter | None = None
 
 
 def write_report(
@@ -75,11 +80,17 @@ def write_report(
     if len(sections) >= 4:
         body.append(_contents(sections))
     body += [_section(section, f"part-{i}") for i, section in enumerate(sections, 1)]
+    active = any(section.scatter is not None for section in sections)
+    if active:
+        body.append(f"<script>{scatter_script.SCRIPT}</script>")
     body.append("<footer>Written by condvae. This page is complete in itself: it loads nothing.</footer>")
-    return write_bytes(_page(title, body).encode("utf-8", "replace"), Path(folder) / "report.html")
+    return write_bytes(_page(title, body, active).encode("utf-8", "replace"), Path(folder) / "report.html")
 
 
-def _page(title: str, body: Sequence[str]) -> str:
+def _page(title: str, body: Sequence[str], active: bool) -> str:
+    script = (
+        f"; script-src '{scatter_script.fingerprint()}'" if active else ""
+    )  # no other script runs, whatever the data hold
     return "\n".join(
         [
             "<!doctype html>",
@@ -89,10 +100,10 @@ def _page(title: str, body: Sequence[str]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:;'
-            " style-src 'unsafe-inline'\">",
+            f" style-src 'unsafe-inline'{script}\">",
             f"<title>{_text(title)}</title>",
             '<link rel="icon" href="data:,">',
-            f"<style>{STYLE}</style>",
+            f"<style>{STYLE}{scatter_script.STYLE if active else ''}</style>",
             "</head>",
             "<body>",
             "<main>",
@@ -112,6 +123,8 @@ def _contents(sections: Sequence[Section]) -> str:
 
 def _section(section: Section, name: str) -> str:
     inside = _paragraphs(section.text)
+    if section.scatter is not None:
+        inside += markup(section.scatter)
     if section.pictures:
         figures = "".join(_figure(picture, section.title, "") for picture in section.pictures)
         inside += f'<div class="figures">{figures}</div>'
@@ -179,7 +192,7 @@ def _paragraphs(text: Sequence[str]) -> str:
 
 
 def _text(value: object) -> str:
-    return escape(_FORBIDDEN.sub("\ufffd", str(value)), quote=True)
+    return escape(printable(value), quote=True)
 
 
 STYLE = """

@@ -17,7 +17,9 @@ from condvae.data import Collection, Part
 from condvae.datasets import is_path
 from condvae.evaluation import Evaluation, Obedience
 from condvae.fitting import fingerprint, split
-from condvae.gallery import first_request, gallery, known_labels
+from condvae.gallery import answerable, first_request, gallery, known_labels
+from condvae.latent_maps import placed_rows
+from condvae.latent_report import latent_section
 from condvae.measures import evaluate
 from condvae.panel import Panel, Reader, halved, judges_for
 from condvae.report import Section, write_report
@@ -85,7 +87,7 @@ def write_run_report(
     assert run.path is not None, "a run in memory has no folder for its report"
     part, whence = unseen_part(run, collection)
     asked = first_request(run.schema)
-    drawn = gallery(run.learned, part, run.history, asked)
+    drawn, ready = drawn_pictures(run, part, asked)
     panel = judge_at_hand(run, with_test(run, collection), say) if judge is None else Panel()
     found = evaluate(
         run.learned,
@@ -109,12 +111,23 @@ def write_run_report(
     opening = (f"Asked for: {wanted}", pictures.png(drawn["asked"])) if "asked" in drawn else None
     sections = [
         *extra,
-        *picture_sections(drawn),
+        *picture_sections(drawn, ready),
         measures_section(found, whence, run),
         Section("The data", list(lines)),
         settings_section(run),
     ]
     return write_report(run.path, title(run), words, sections, opening)
+
+
+def drawn_pictures(run: Run, part: Part, asked: Mapping[str, Any]) -> tuple[dict[str, Image], dict[str, Section]]:
+    """(the pictures of the gallery, and a second map of the latents, by name; the section of the latents)."""
+    known = answerable(run.schema, part)
+    if not len(known):
+        return gallery(run.learned, part, run.history, asked), {}
+    placed = placed_rows(run.learned, known)
+    drawn = gallery(run.learned, part, run.history, asked, placed=placed)
+    section, second = latent_section(placed, drawn["latents"], TITLES["latents"], CAPTIONS["latents"])
+    return drawn | ({} if second is None else {"latents-pictures": second}), {"latents": section}
 
 
 def unseen_part(run: Run, collection: Collection) -> tuple[Part, str]:
@@ -252,10 +265,10 @@ def title(run: Run) -> str:
     return f"{kind} of {run.facts.get('data', {}).get('name', 'data')}{recipe}"
 
 
-def picture_sections(drawn: Mapping[str, Image]) -> list[Section]:
-    """One section a picture, in reading order."""
+def picture_sections(drawn: Mapping[str, Image], ready: Mapping[str, Section]) -> list[Section]:
+    """One section a picture, in reading order; those that are ready as they are."""
     return [
-        Section(heading, pictures=[(CAPTIONS[name], pictures.png(drawn[name]))])
+        ready.get(name) or Section(heading, pictures=[(CAPTIONS[name], pictures.png(drawn[name]))])
         for name, heading in TITLES.items()
         if name in drawn
     ]
