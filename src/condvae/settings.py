@@ -117,6 +117,8 @@ class Settings(BaseModel):
     adversarial)."""
     critic_width: int = Field(32, ge=1)
     """Channels of the critic's first convolution (with adversarial)."""
+    critic_start: float = Field(0.5, ge=0, lt=1)
+    """Share of the training after which the critic joins: what comes before is quicker (with adversarial)."""
     critic_rate: float = Field(1.0, gt=0)
     """The critic's learning rate as a multiple of lr (with adversarial)."""
 
@@ -206,6 +208,7 @@ class Overrides(TypedDict, total=False):
     adversarial: float
     matching: float
     critic_width: int
+    critic_start: float
     critic_rate: float
     epochs: int
     batch: int | None

@@ -66,7 +66,7 @@ def stacked(s: Settings, schema: Schema, shape: Shape) -> Stack:
 def judged(vae: VAE, s: Settings, schema: Schema, shape: Shape, helpers: bool) -> GAN:
     """The VAE with a critic of its pictures, which only training needs."""
     critic = Critic(shape, schema.width, s.critic_width) if helpers else None
-    return GAN(vae, critic, Adversary(s.adversarial, s.matching, rate=s.critic_rate))
+    return GAN(vae, critic, Adversary(s.adversarial, s.matching, s.critic_start, s.critic_rate))
 
 
 def inferring(vae: VAE, s: Settings, schema: Schema, shape: Shape) -> M2:

@@ -28,7 +28,7 @@ from condvae.models.vae import VAE
 from condvae.trace import Batch, Condition, Draw, Trace, settle
 
 PRIOR_LEVEL = 31  # the level of noise of the draws from the prior that the critic sees
-MOST = 1e4  # of a pull's scale: a critic that says nothing is not shouted up
+MOST = 1e4  # of a pull's scale, where a critic has no gradient at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Adversary:
     """Weights of what a critic asks, as ratios to the likelihood's own pull on a reconstruction.
 
     adversarial: to look real, of reconstructions and of draws from the prior; matching: to have the original's features
-    in the critic; start: share of the training after which the decoder heeds them; rate: the critic's learning rate as
-    a multiple of the other's.
+    in the critic; start: share of the training after which the critic joins; rate: its learning rate as a multiple of
+    the other's.
     """
 
     adversarial: float = 1.0
     matching: float = 1.0
-    start: float = 0.05
+    start: float = 0.5
     rate: float = 1.0
 
 
@@ -101,27 +101,31 @@ class GAN(Model):
         if self.critic is None or not torch.is_grad_enabled():  # without gradients there is nothing to pull
             return terms, notes
         goal = self.adversary
-        heed = float(progress >= goal.start)
+        if progress < goal.start:
+            return terms, notes
         scale = force(terms["reconstruction"], trace.x)
-        drawn = self.judged(batch.c, trace, draw)
+        half = (len(batch.x) + 1) // 2  # of the rows: a critic learns fast, and takes longer than all the rest
+        x, c = batch.x[:half], batch.c[:half]
+        drawn = self.judged(c, trace.latents[0].z[:half].detach(), draw)
         seen = drawn.mean.detach().requires_grad_()
-        scores, maps = self.critic(torch.cat([batch.x, seen]), doubled(batch.c))
+        scores, maps = self.critic(torch.cat([x, seen]), doubled(c))
         real, fake = scores.chunk(2)
         terms["critic"] = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        # a pull is as strong as asked however faint the critic's gradient: one that cannot tell must not be shouted up
+        heed = (0.5 * (real.detach().mean() - fake.detach().mean())).clamp(0, 1)
         terms["adversarial"] = pull(-fake.mean(), seen, drawn, goal.adversarial * heed, scale)
         if goal.matching:
-            again = trace.x.mean.detach().requires_grad_()  # type: ignore[attr-defined]
-            _, mine = self.critic(again, batch.c)
-            originals = [each[: len(again)].detach() for each in maps]
+            again = trace.x.mean[:half].detach().requires_grad_()  # type: ignore[attr-defined]
+            _, mine = self.critic(again, c)
+            originals = [each[:half].detach() for each in maps]
             terms["matching"] = pull(unlike(mine, originals), again, trace.x, goal.matching * heed, scale)
         return terms, notes | {"taken for real": fake.detach().mean(), "real": real.detach().mean()}
 
-    def judged(self, c: Condition, trace: Trace, draw: Draw) -> Any:
-        """Pictures for the critic: of the first half of the rows reconstructions, of the others draws from the prior.
+    def judged(self, c: Condition, z: Tensor, draw: Draw) -> Any:
+        """Pictures for the critic, of these rows: half of them reconstructions from z, the others draws from the prior.
 
-        The posterior's draws are given as they are: what the critic asks of a picture is the decoder's business alone.
+        z comes cut off from its encoder: what the critic asks of a picture is the decoder's business alone.
         """
-        z = trace.latents[0].z.detach()
         free = settle(self.vae.prior(c), None, None, Draw(draw.noise), PRIOR_LEVEL).z
         half = len(z) // 2
         return self.vae(c, z=(torch.cat([z[:half], free[half:]]),)).x
@@ -149,13 +153,13 @@ def force(value: Tensor, pixels: Any) -> Tensor:
     return size_of(gradient)
 
 
-def pull(value: Tensor, leaf: Tensor, pixels: Any, weight: float, scale: Tensor) -> Tensor:
+def pull(value: Tensor, leaf: Tensor, pixels: Any, weight: Tensor, scale: Tensor) -> Tensor:
     """A term whose gradient reaches the networks behind `pixels` alone, `weight` times as strong as `scale` there.
 
-    value: what is to fall, a function of `leaf`, which holds the picture of `pixels` cut off from its network.
+    value: what is to fall, a function of `leaf`, which holds the first pictures of `pixels` cut off from the network.
     """
     (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True)
-    picture = pixels.mean
+    picture = pixels.mean[: len(leaf)]
     (felt,) = torch.autograd.grad(picture, pixels.parameters, gradient, retain_graph=True)
     factor = (weight * scale / size_of(felt).clamp_min(1e-12)).clamp_max(MOST)
     pulled = (picture * (gradient * factor)).sum()
