@@ -125,9 +125,10 @@ class Fitting:
                 if self.out is not None and time.perf_counter() - saved > SAVE_EVERY:
                     self.save("training")
                     saved = time.perf_counter()
-                cpu = time.process_time()  # once an epoch: on some machines the question costs a millisecond
             yield step
             begun = time.perf_counter()
+            if step.last:
+                cpu = time.process_time()  # once an epoch: on some machines the question costs a millisecond
 
     def _end_epoch(self, step: Step) -> None:
         row: dict[str, Any] = {"epoch": step.epoch, "step": step.step, "train": self.tally.means()}

@@ -35,13 +35,26 @@ class Reproduction:
     snapshots: dict[int, Image]
 
     def steps(self) -> Iterator[Step]:
-        """The training; grids are drawn after the epochs that the source shows."""
-        for step in self.fitting.steps():
-            if step.last and step.epoch in self.recipe.snapshots:
-                self.snapshots[step.epoch] = label_grid(self.fitting.run())
-                if self.fitting.out is not None:
-                    pictures.save(self.snapshots[step.epoch], self.fitting.out / "snapshots" / f"{step.epoch}.png")
+        """The training; after the epochs that the recipe names, it is looked at."""
+        fitting = self.fitting
+        if fitting.history and fitting.training.step == len(fitting.history) * len(fitting.batches):
+            self.look(len(fitting.history))  # a checkpoint is written before the look: a kill between may have lost it
+        for step in fitting.steps():
+            if step.last:
+                self.look(step.epoch)
             yield step
+
+    def look(self, epoch: int) -> None:
+        """What the recipe follows goes into that epoch's row of the history, what it shows into the snapshots."""
+        row, recipe = self.fitting.history[epoch - 1], self.recipe
+        if recipe.follow and recipe.follows(epoch, self.fitting.settings.epochs) and "followed" not in row:
+            row["followed"] = recipe.follow(self.fitting.run().learned, self.collection)
+        if epoch in recipe.snapshots and epoch not in self.snapshots:
+            run = self.fitting.run()
+            drawn = recipe.snapshot(run.learned, self.collection) if recipe.snapshot else label_grid(run)
+            self.snapshots[epoch] = drawn
+            if self.fitting.out is not None:
+                pictures.save(drawn, self.fitting.out / "snapshots" / f"{epoch}.png")
 
     def finish(self, results: Path | None, judge: Callable[[], Judge] | None = None) -> tuple[Run, list[Line]]:
         """Fit the density, measure, draw into the run's pictures, and record in results/NAME.json."""
@@ -121,24 +134,23 @@ def reproduction(
             f"{suggest(variant, recipe.variants)}"
         )
     whole = collection or load_data(recipe.collections.get(variant, recipe.data), data_dir)
+    if recipe.subset is not None:
+        whole = recipe.subset(whole, variant)
     seen = whole
     if variant in recipe.unconditional:
         seen = replace(whole, train=replace(whole.train, labels={}), test=whole.test and replace(whole.test, labels={}))
     if out is not None and not overwrite and (Path(out) / "checkpoint.safetensors").is_file():
-        fitting = resumed(seen, out)
-    else:
-        settings = settings_of(recipe.settings_for(variant), {"seed": seed})
-        fitting = Fitting(seen, settings, out, overwrite, recipe.name, recipe.watch_test)
-    return Reproduction(recipe, variant, seed, fitting, whole, saved_snapshots(out))
+        return Reproduction(recipe, variant, seed, resumed(seen, out), whole, saved_snapshots(Path(out)))
+    settings = settings_of(recipe.settings_for(variant), {"seed": seed})
+    fitting = Fitting(seen, settings, out, overwrite, recipe.name, recipe.watch_test)
+    return Reproduction(recipe, variant, seed, fitting, whole, {})
 
 
-def saved_snapshots(out: str | Path | None) -> dict[int, Image]:
-    """Grids that an interrupted reproduction had drawn."""
+def saved_snapshots(out: Path) -> dict[int, Image]:
+    """Pictures that an interrupted reproduction had drawn."""
     from PIL.Image import open as open_image
 
-    folder = Path(out) / "snapshots" if out is not None else None
-    found = sorted(folder.glob("*.png")) if folder is not None and folder.is_dir() else []
-    return {int(path.stem): open_image(path).copy() for path in found}
+    return {int(path.stem): open_image(path).copy() for path in sorted((out / "snapshots").glob("*.png"))}
 
 
 def label_grid(run: Run, columns: int = 10) -> Image:

@@ -55,6 +55,9 @@ class Line:
 
 Measure = Callable[[Outcome], tuple[dict[str, Any], list[Line]]]
 Draw = Callable[[Outcome], dict[str, Image]]
+Subset = Callable[[Collection, str], Collection]
+Follow = Callable[[Learned, Collection], dict[str, Any]]
+Snapshot = Callable[[Learned, Collection], Image]
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,11 @@ class Recipe:
     """One published experiment.
 
     settings: differences over the defaults; variants: name -> further differences, the first being the default;
-    unconditional: variants trained without the condition; collections: variants on other data; watch_test: the source
-    prints the test loss of each epoch; half: weights are kept, and measured, in half precision; snapshots: epochs after
-    which a grid is drawn; seeds: those of the committed results.
+    unconditional: variants trained without the condition; collections: variants on other data; subset: (data, variant)
+    -> the rows of it that the variant is trained and measured on; watch_test: the source prints the test loss of each
+    epoch; half: weights are kept, and measured, in half precision; snapshots: epochs after which a picture is drawn, by
+    `snapshot`, or else a row a label; follow: plain numbers of the model as it stands, which are put into the history
+    under "followed" `looks` times, evenly over the training; seeds: those of the committed results.
     """
 
     name: str
@@ -79,10 +84,18 @@ class Recipe:
     unconditional: frozenset[str] = frozenset()
     collections: Mapping[str, str] = field(default_factory=dict)
     watch_test: bool = False
+    subset: Subset | None = None
     half: bool = False
     snapshots: tuple[int, ...] = ()
+    snapshot: Snapshot | None = None
+    follow: Follow | None = None
+    looks: int = 24
     seeds: tuple[int, ...] = (0, 1)
 
     def settings_for(self, variant: str) -> dict[str, Any]:
         """All differences over the defaults for a variant."""
         return {**self.settings, **self.variants[variant]}
+
+    def follows(self, epoch: int, epochs: int) -> bool:
+        """Whether numbers are taken after that epoch of so many; after the last one always."""
+        return self.follow is not None and epoch * self.looks // epochs > (epoch - 1) * self.looks // epochs
