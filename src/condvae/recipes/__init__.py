@@ -24,6 +24,7 @@ NAMES = {
     "chen-fang-ju/few-labels": "few_labels",
     "best-few-labels": "few_labels",
     "few-labels-choices": "few_labels",
+    "faces": "faces",
 }
 
 
