@@ -239,8 +239,74 @@ def few_choices(name: str) -> str:
     return table(header, rows) if rows else ""
 
 
+def faces(name: str) -> str:
+    """How well training and unseen faces are recovered, a row a variant and moment."""
+    header = ["", "epochs", "squared error: training", "unseen", "of the mean training image, on unseen"]
+    header += ["of the nearest training image", "SSIM: training", "unseen", "recovered: training", "unseen"]
+    header += ["minutes of one core"]
+    rows = []
+    for run in runs(name):
+        v = run["values"]
+        plain = [v["mean_image"]["test"], v["nearest_training_image"]["test"]]
+        for epoch, found in v["at"].items():
+            parts = [found["train"], found["test"]]
+            errors = [f"{value:,.0f}" for value in [*(part["squared_error"] for part in parts), *plain]]
+            alike = [f"{part['ssim']:.3f}" for part in parts]
+            held = [number(part["recovered"]) for part in parts]
+            whole = f"{run['cpu_minutes']:.1f}" if epoch == list(v["at"])[-1] else ""
+            rows.append([run["variant"], epoch, *errors, *alike, *held, whole])
+    return table(header, rows) if rows else ""
+
+
+def faces_bounds(name: str) -> str:
+    """The true ELBO beside the loss as printed, a row a variant."""
+    header = ["", "sigma", "loss as printed, 16 images: training", "unseen", "ELBO: training", "unseen", "KL: training"]
+    header += ["unseen", "ELBO at the loss's own noise: training", "unseen"]
+    rows = []
+    for run in runs(name):
+        parts = [run["values"]["bounds"][part] for part in ("train", "test")]
+        keys = ("printed_loss", "elbo", "kl", "elbo_at_the_noise_of_the_loss")
+        cells = [f"{part[key]:,.0f}" if key in part else "" for key in keys for part in parts]
+        rows.append([run["variant"], number(run["values"]["sigma"]), *cells])
+    return table(header, rows) if rows else ""
+
+
+def faces_homework(name: str) -> str:
+    """Unseen happy and unseen angry faces apart, a row a number of latents."""
+    header = ["", "expression", "images", "squared error", "SSIM", "silhouette in the latents"]
+    header += ["expression read from the nearest, %", "chance, %"]
+    rows = []
+    for run in runs(name):
+        v = run["values"]
+        for kind, found in v.get("unseen", {}).items():
+            shown = [str(found["images"]), f"{found['squared_error']:,.0f}", f"{found['ssim']:.3f}"]
+            apart = v["structure"]
+            shares = [f"{100 * apart[key]:.0f}" for key in ("accuracy", "chance")]
+            rows.append([run["variant"], kind, *shown, f"{apart['silhouette']:.2f}", *shares])
+    return table(header, rows) if rows else ""
+
+
+def faces_restyled(name: str) -> str:
+    """What the conditional models draw, and neutral faces restyled, as a judge reads them; a row a target."""
+    header = ["", "drawings read back", "judge, real unseen faces", "neutral restyled to", "read back", "images"]
+    header += ["SSIM with the original"]
+    rows = []
+    for run in runs(name):
+        for kind, found in run["values"].get("restyled", {}).items():
+            drawn = run["values"]["drawn"]
+            low, high = (f"{100 * end:.0f}" for end in found["interval"])
+            read = f"{percent(found['read_back'])} [{low}, {high}]"
+            cells = [percent(drawn["obedience"]), percent(drawn["judge_accuracy"]), kind, read, str(found["images"])]
+            rows.append([run["variant"], *cells, f"{found['ssim_with_the_original']:.3f}"])
+    return table(header, rows) if rows else ""
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "specialists": specialists,
+    "faces": faces,
+    "faces-bounds": faces_bounds,
+    "faces-homework": faces_homework,
+    "faces-restyled": faces_restyled,
     "few": few,
     "few-choices": few_choices,
     "pyro": beside_pyro,
