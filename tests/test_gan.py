@@ -79,7 +79,7 @@ def test_a_pull_is_the_gradient_in_the_asked_strength() -> None:
     scale = force(value, pixels)
     leaf = pixels.mean.detach().requires_grad_()
     cost = (leaf * torch.linspace(-3, 3, 25).reshape(5, 5)).sum()
-    term = pull(cost, leaf, pixels, 0.7, scale)
+    term = pull(cost, leaf, pixels, torch.tensor(0.7), scale)
     (felt,) = torch.autograd.grad(term, made)
     (plain,) = torch.autograd.grad((pixels.mean * torch.linspace(-3, 3, 25).reshape(5, 5)).sum(), made)
     assert torch.allclose(felt.square().mean().sqrt(), 0.7 * scale, rtol=1e-4)

@@ -141,7 +141,8 @@ def reproduction(
         seen = replace(whole, train=replace(whole.train, labels={}), test=whole.test and replace(whole.test, labels={}))
     if out is not None and not overwrite and (Path(out) / "checkpoint.safetensors").is_file():
         return Reproduction(recipe, variant, seed, resumed(seen, out), whole, saved_snapshots(Path(out)))
-    settings = settings_of(recipe.settings_for(variant), {"seed": seed})
+    here = recipe.prepare(whole, variant) if recipe.prepare is not None else {}
+    settings = settings_of(recipe.settings_for(variant), here, {"seed": seed})
     fitting = Fitting(seen, settings, out, overwrite, recipe.name, recipe.watch_test)
     return Reproduction(recipe, variant, seed, fitting, whole, {})
 

@@ -104,20 +104,18 @@ class GAN(Model):
         if progress < goal.start:
             return terms, notes
         scale = force(terms["reconstruction"], trace.x)
-        half = (len(batch.x) + 1) // 2  # of the rows: a critic learns fast, and takes longer than all the rest
-        x, c = batch.x[:half], batch.c[:half]
-        drawn = self.judged(c, trace.latents[0].z[:half].detach(), draw)
+        drawn = self.judged(batch.c, trace.latents[0].z.detach(), draw)
         seen = drawn.mean.detach().requires_grad_()
-        scores, maps = self.critic(torch.cat([x, seen]), doubled(c))
+        scores, maps = self.critic(torch.cat([batch.x, seen]), doubled(batch.c))
         real, fake = scores.chunk(2)
         terms["critic"] = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
         # a pull is as strong as asked however faint the critic's gradient: one that cannot tell must not be shouted up
         heed = (0.5 * (real.detach().mean() - fake.detach().mean())).clamp(0, 1)
         terms["adversarial"] = pull(-fake.mean(), seen, drawn, goal.adversarial * heed, scale)
         if goal.matching:
-            again = trace.x.mean[:half].detach().requires_grad_()  # type: ignore[attr-defined]
-            _, mine = self.critic(again, c)
-            originals = [each[:half].detach() for each in maps]
+            again = trace.x.mean.detach().requires_grad_()  # type: ignore[attr-defined]
+            _, mine = self.critic(again, batch.c)
+            originals = [each[: len(again)].detach() for each in maps]
             terms["matching"] = pull(unlike(mine, originals), again, trace.x, goal.matching * heed, scale)
         return terms, notes | {"taken for real": fake.detach().mean(), "real": real.detach().mean()}
 
@@ -156,10 +154,10 @@ def force(value: Tensor, pixels: Any) -> Tensor:
 def pull(value: Tensor, leaf: Tensor, pixels: Any, weight: Tensor, scale: Tensor) -> Tensor:
     """A term whose gradient reaches the networks behind `pixels` alone, `weight` times as strong as `scale` there.
 
-    value: what is to fall, a function of `leaf`, which holds the first pictures of `pixels` cut off from the network.
+    value: what is to fall, a function of `leaf`, which holds the picture of `pixels` cut off from its network.
     """
     (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True)
-    picture = pixels.mean[: len(leaf)]
+    picture = pixels.mean
     (felt,) = torch.autograd.grad(picture, pixels.parameters, gradient, retain_graph=True)
     factor = (weight * scale / size_of(felt).clamp_min(1e-12)).clamp_max(MOST)
     pulled = (picture * (gradient * factor)).sum()

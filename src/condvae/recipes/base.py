@@ -57,6 +57,7 @@ Measure = Callable[[Outcome], tuple[dict[str, Any], list[Line]]]
 Draw = Callable[[Outcome], dict[str, Image]]
 Subset = Callable[[Collection, str], Collection]
 Follow = Callable[[Learned, Collection], dict[str, Any]]
+Prepare = Callable[[Collection, str], dict[str, Any]]
 Snapshot = Callable[[Learned, Collection], Image]
 
 
@@ -67,7 +68,8 @@ class Recipe:
     settings: differences over the defaults; variants: name -> further differences, the first being the default;
     unconditional: variants trained without the condition; collections: variants on other data; subset: (data, variant)
     -> the rows of it that the variant is trained and measured on; watch_test: the source prints the test loss of each
-    epoch; half: weights are kept, and measured, in half precision; snapshots: epochs after which a picture is drawn, by
+    epoch; prepare: (data, variant) -> settings that are of this machine, such as the place of features trained on it;
+    half: weights are kept, and measured, in half precision; snapshots: epochs after which a picture is drawn, by
     `snapshot`, or else a row a label; follow: plain numbers of the model as it stands, which are put into the history
     under "followed" `looks` times, evenly over the training; seeds: those of the committed results.
     """
@@ -86,6 +88,7 @@ class Recipe:
     watch_test: bool = False
     subset: Subset | None = None
     half: bool = False
+    prepare: Prepare | None = None
     snapshots: tuple[int, ...] = ()
     snapshot: Snapshot | None = None
     follow: Follow | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from condvae.evaluation import Evaluation
 from condvae.measures import evaluate
 from condvae.recipes.base import Outcome
 
@@ -11,20 +12,21 @@ DRAWS = 10_000
 
 
 def proof(outcome: Outcome, prior: str) -> dict[str, Any]:
-    """Decoder means under one prior, untruncated, read by the judge: plain numbers for a result file."""
-    part = outcome.collection.test
+    """Decoder means under one prior, untruncated, read by the judge: plain numbers for a result file.
+
+    Of a model without a condition the same but obedience: the judge lends its features alone.
+    """
+    part, learned = outcome.collection.test, outcome.learned
     assert part is not None
-    found = evaluate(
-        outcome.learned, part.x, part.labels, outcome.judge(), outcome.collection.train, 1, 10, prior, draws=DRAWS
-    )
-    assert found.obedience is not None and found.frechet is not None and found.diversity is not None
-    share, sharp, near, overlap = found.obedience.overall, found.sharpness, found.nearness, found.manifolds
+    asked = {field.name: part.labels[field.name] for field in learned.schema.labels}
+    asked |= {field.name: part.numbers[field.name] for field in learned.schema.numbers}
+    found = evaluate(learned, part.x, asked, outcome.judge(), outcome.collection.train, 1, 10, prior, draws=DRAWS)
+    assert found.frechet is not None and found.diversity is not None
+    sharp, near, overlap = found.sharpness, found.nearness, found.manifolds
     return {
         "prior": prior,
         "draws": found.frechet.drawings,
-        "obedience": share.share,
-        "obedience_interval": [share.low, share.high],
-        "obedience_per_label": {name: one.share for name, one in found.obedience.per_label.items()},
+        **obedience_of(found),
         "frechet": found.frechet.distance,
         "frechet_real": found.frechet.real_mean,
         "frechet_real_spread": found.frechet.real_spread,
@@ -37,5 +39,17 @@ def proof(outcome: Outcome, prior: str) -> dict[str, Any]:
         "precision_real": overlap.real_precision.share if overlap and overlap.real_precision else None,
         "recall_real": overlap.real_recall.share if overlap and overlap.real_recall else None,
         "nearness_to_training": near.ratio if near else None,
+    }
+
+
+def obedience_of(found: Evaluation) -> dict[str, Any]:
+    """What the judge reads of the first label; nothing where none was asked for."""
+    if found.obedience is None:
+        return {}
+    share = found.obedience.overall
+    return {
+        "obedience": share.share,
+        "obedience_interval": [share.low, share.high],
+        "obedience_per_label": {name: one.share for name, one in found.obedience.per_label.items()},
         "judge_accuracy": found.obedience.judge_accuracy,
     }
