@@ -301,12 +301,54 @@ def faces_restyled(name: str) -> str:
     return table(header, rows) if rows else ""
 
 
+REMEDIES = (
+    ("CVAE", "chen-fang-ju/cvae", ""),
+    ("calibrated CVAE", "chen-fang-ju/cvae", "-calibrated"),
+    ("deep-feature CVAE", "chen-fang-ju/deep-features", ""),
+    ("CVAE-GAN", "chen-fang-ju/cvae-gan", ""),
+    ("VAE", "chen-fang-ju/vae", ""),
+    ("deep-feature VAE", "chen-fang-ju/deep-features", "-unconditional"),
+    ("VAE-GAN", "chen-fang-ju/vae-gan", ""),
+)
+
+
+def remedies(prior: str) -> str:
+    """Every model of the comparison, a row a data set and model, drawn under one prior; the judge's own marks last."""
+    header = ["", "", "Frechet distance", "of real images", "sharpness, real = 1", "obedience", "judge, real images"]
+    header += ["diversity: pixels", "features", "precision", "recall", "minutes of one core"]
+    rows = []
+    for data in ("mnist", "svhn", "cifar10", "faces-drawn"):
+        for model, name, suffix in REMEDIES:
+            run = next((run for run in runs(name) if run["variant"] == data + suffix), None)
+            if run is None:
+                continue
+            v = run["values"][prior]
+            read = [percent(v[key]) if key in v else "" for key in ("obedience", "judge_accuracy")]
+            shares = [percent(v[key]) for key in ("precision", "recall")]
+            spread = [f"{v[key]:.2f}" for key in ("diversity_pixels", "diversity_features")]
+            near = [f"{v[key]:.2f}" for key in ("frechet", "frechet_real", "sharpness")]
+            rows.append([data, model, *near, *read, *spread, *shares, f"{run['cpu_minutes']:.1f}"])
+    return table(header, rows) if rows else ""
+
+
+def flaw(name: str) -> str:
+    """In how many digits each ranking minds one stray pixel more than six of the stroke, as people do."""
+    rows = []
+    for run in runs(name):
+        for ranking, found in run["values"].get("minds_the_flaw_more", {}).items():
+            share = f"{percent(found['share'])} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+            rows.append([ranking, share, f"{found['digits']:,}"])
+    return table(["ranking", "agrees with people", "digits"], rows) if rows else ""
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "specialists": specialists,
     "faces": faces,
     "faces-bounds": faces_bounds,
     "faces-homework": faces_homework,
     "faces-restyled": faces_restyled,
+    "remedies": remedies,
+    "flaw": flaw,
     "few": few,
     "few-choices": few_choices,
     "pyro": beside_pyro,

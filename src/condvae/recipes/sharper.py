@@ -17,6 +17,7 @@ from condvae import pictures
 from condvae.data import Collection
 from condvae.recipes.base import Line, Outcome, Recipe
 from condvae.recipes.drawing import standard_pictures
+from condvae.recipes.pixel_argument import argued, argument_picture
 from condvae.recipes.proof import proof
 from condvae.tasks import generate
 
@@ -68,6 +69,8 @@ def measure_gan(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
     values = measured(outcome)
     drawn, data = values["fitted"], data_of(outcome.variant)
     sharp, obeyed = drawn["sharpness"], drawn.get("obedience")
+    if data == "mnist" and obeyed is not None:
+        values["minds_the_flaw_more"] = argued(outcome, features_for(outcome.collection, data)["perceptual"])
     lines = [Line("sharpness", None, sharp, f"within {SHARP:.0%} of real", abs(sharp - 1) <= SHARP)]
     if obeyed is not None and data in OBEDIENT:
         lines.append(Line("obedience", None, obeyed, f">= {OBEDIENT[data]:.2f}", obeyed >= OBEDIENT[data]))
@@ -85,7 +88,11 @@ def measure_gan(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
 
 def drawn_pictures(outcome: Outcome) -> dict[str, Image]:
     """The standard pictures, and rows of each label under the fitted density, noise shared between the models."""
-    return standard_pictures(outcome) | {"labels": label_rows(outcome)}
+    found = standard_pictures(outcome) | {"labels": label_rows(outcome)}
+    if outcome.variant == "mnist" and outcome.settings is not None and outcome.settings.adversarial:
+        features = features_for(outcome.collection, outcome.variant)["perceptual"]
+        found["argument"] = argument_picture(outcome, features)
+    return found
 
 
 def label_rows(outcome: Outcome) -> Image:
