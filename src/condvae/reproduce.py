@@ -13,8 +13,10 @@ from condvae import pictures
 from condvae.data import Collection
 from condvae.datasets import load as load_data
 from condvae.errors import Refused, suggest
+from condvae.feature_files import CARD
+from condvae.feature_training import train_features
 from condvae.fitting import Fitting, resumed
-from condvae.judges import Judge, judge_for
+from condvae.judges import Judge, judge_for, user_cache
 from condvae.recipes.base import Line, Outcome, Recipe
 from condvae.results import entry, record
 from condvae.runs import Run
@@ -74,6 +76,7 @@ class Reproduction:
             self.fitting.settings,
             self.fitting.labelled(),
             self.fitting.seconds / 60,
+            lambda: features_of(self.collection),
         )
         values, lines = self.recipe.measure(outcome)
         measured = time.perf_counter() - begun
@@ -95,6 +98,14 @@ class Reproduction:
     def judge(self) -> Judge:
         """The judge of the recipe's data: pinned, cached, or trained once."""
         return judge_of(self.collection)
+
+
+def features_of(collection: Collection) -> str:
+    """Where deep features of a collection's training images lie: trained once, kept in the user's cache."""
+    folder = user_cache() / "features" / collection.name
+    if not (folder / CARD).is_file():
+        train_features(collection, out=folder, overwrite=True)
+    return str(folder)
 
 
 def halved(run: Run) -> Run:
@@ -141,7 +152,7 @@ def reproduction(
         seen = replace(whole, train=replace(whole.train, labels={}), test=whole.test and replace(whole.test, labels={}))
     if out is not None and not overwrite and (Path(out) / "checkpoint.safetensors").is_file():
         return Reproduction(recipe, variant, seed, resumed(seen, out), whole, saved_snapshots(Path(out)))
-    here = recipe.prepare(whole, variant) if recipe.prepare is not None else {}
+    here = {"perceptual": features_of(whole)} if recipe.features else {}
     settings = settings_of(recipe.settings_for(variant), here, {"seed": seed})
     fitting = Fitting(seen, settings, out, overwrite, recipe.name, recipe.watch_test)
     return Reproduction(recipe, variant, seed, fitting, whole, {})

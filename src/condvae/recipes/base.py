@@ -21,7 +21,8 @@ History = Sequence[Mapping[str, Any]]
 @dataclass(frozen=True)
 class Outcome:
     """A finished reproduction, as a recipe's measure reads it. `snapshots`: epoch -> pictures drawn then; `settings`:
-    those of the training; `labelled`: the rows whose inferred label was known in it; `minutes`: of training."""
+    those of the training; `labelled`: the rows whose inferred label was known in it; `minutes`: of training;
+    `features`: where deep features of the data lie, which are trained where there are none."""
 
     learned: Learned
     history: History
@@ -34,6 +35,7 @@ class Outcome:
     settings: Settings | None = None
     labelled: Part | None = None
     minutes: float = 0.0
+    features: Callable[[], str] | None = None
 
     def reference(self, name: str, variant: str) -> Mapping[str, Any] | None:
         """The values of another recipe's first committed run of a variant; None where it has not been run."""
@@ -57,7 +59,6 @@ Measure = Callable[[Outcome], tuple[dict[str, Any], list[Line]]]
 Draw = Callable[[Outcome], dict[str, Image]]
 Subset = Callable[[Collection, str], Collection]
 Follow = Callable[[Learned, Collection], dict[str, Any]]
-Prepare = Callable[[Collection, str], dict[str, Any]]
 Snapshot = Callable[[Learned, Collection], Image]
 
 
@@ -68,10 +69,10 @@ class Recipe:
     settings: differences over the defaults; variants: name -> further differences, the first being the default;
     unconditional: variants trained without the condition; collections: variants on other data; subset: (data, variant)
     -> the rows of it that the variant is trained and measured on; watch_test: the source prints the test loss of each
-    epoch; prepare: (data, variant) -> settings that are of this machine, such as the place of features trained on it;
-    half: weights are kept, and measured, in half precision; snapshots: epochs after which a picture is drawn, by
-    `snapshot`, or else a row a label; follow: plain numbers of the model as it stands, which are put into the history
-    under "followed" `looks` times, evenly over the training; seeds: those of the committed results.
+    epoch; half: weights are kept, and measured, in half precision; features: deep features of the data are compared,
+    trained before on its training images; snapshots: epochs after which a picture is drawn, by `snapshot`, or else a
+    row a label; follow: plain numbers of the model as it stands, which are put into the history under "followed"
+    `looks` times, evenly over the training; seeds: those of the committed results.
     """
 
     name: str
@@ -88,7 +89,7 @@ class Recipe:
     watch_test: bool = False
     subset: Subset | None = None
     half: bool = False
-    prepare: Prepare | None = None
+    features: bool = False
     snapshots: tuple[int, ...] = ()
     snapshot: Snapshot | None = None
     follow: Follow | None = None

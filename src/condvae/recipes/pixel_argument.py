@@ -22,15 +22,15 @@ DIGITS = 1000  # test images that are counted
 SHOWN = 4  # the one that is drawn
 
 
-def rankings_of(outcome: Outcome, features: str) -> dict[str, Any]:
+def rankings_of(outcome: Outcome) -> dict[str, Any]:
     """Name -> distance of changed pictures, by squared error, by deep features, and by the critic of the model.
 
-    features: where the features lie. The critic's distance is how much less real it takes the changed picture to be,
+    The critic's distance is how much less real it takes the changed picture to be,
     of the label asked for; it is given every label in turn, and the likeliest counts, for a ranking sees no label.
     """
     model: Any = outcome.learned.model
-    assert isinstance(model, Model) and getattr(model, "critic", None) is not None
-    network, _ = load_features(features)
+    assert isinstance(model, Model) and getattr(model, "critic", None) is not None and outcome.features is not None
+    network, _ = load_features(outcome.features())
     return {
         "squared error": lambda x, changed: (changed - x).square().flatten(1).sum(1),
         "deep features": lambda x, changed: apart(network, x, changed),
@@ -54,18 +54,18 @@ def real(critic: Any, x: Tensor, outcome: Outcome) -> Tensor:
         return torch.stack(scores).amax(0)
 
 
-def argued(outcome: Outcome, features: str) -> dict[str, Any]:
+def argued(outcome: Outcome) -> dict[str, Any]:
     """Ranking -> share of test digits whose stray pixel it minds more than the longer stroke, as people do."""
     part = outcome.collection.test
     assert part is not None
-    found = agreement(unit(part.x[slice(0, DIGITS)]), rankings_of(outcome, features))
+    found = agreement(unit(part.x[slice(0, DIGITS)]), rankings_of(outcome))
     return {
         name: {"share": one.share, "low": one.low, "high": one.high, "digits": one.of} for name, one in found.items()
     }
 
 
-def argument_picture(outcome: Outcome, features: str) -> Image:
+def argument_picture(outcome: Outcome) -> Image:
     """One digit, with its flaw and its harmless change, and what each ranking says."""
     part = outcome.collection.test
     assert part is not None
-    return argument(unit(part.x[slice(SHOWN, SHOWN + 1)])[0], rankings_of(outcome, features))
+    return argument(unit(part.x[slice(SHOWN, SHOWN + 1)])[0], rankings_of(outcome))

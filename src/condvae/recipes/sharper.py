@@ -14,7 +14,6 @@ from typing import Any
 from PIL.Image import Image
 
 from condvae import pictures
-from condvae.data import Collection
 from condvae.recipes.base import Line, Outcome, Recipe
 from condvae.recipes.drawing import standard_pictures
 from condvae.recipes.pixel_argument import argued, argument_picture
@@ -70,7 +69,7 @@ def measure_gan(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
     drawn, data = values["fitted"], data_of(outcome.variant)
     sharp, obeyed = drawn["sharpness"], drawn.get("obedience")
     if data == "mnist" and obeyed is not None:
-        values["minds_the_flaw_more"] = argued(outcome, features_for(outcome.collection, data)["perceptual"])
+        values["minds_the_flaw_more"] = argued(outcome)
     lines = [Line("sharpness", None, sharp, f"within {SHARP:.0%} of real", abs(sharp - 1) <= SHARP)]
     if obeyed is not None and data in OBEDIENT:
         lines.append(Line("obedience", None, obeyed, f">= {OBEDIENT[data]:.2f}", obeyed >= OBEDIENT[data]))
@@ -90,8 +89,7 @@ def drawn_pictures(outcome: Outcome) -> dict[str, Image]:
     """The standard pictures, and rows of each label under the fitted density, noise shared between the models."""
     found = standard_pictures(outcome) | {"labels": label_rows(outcome)}
     if outcome.variant == "mnist" and outcome.settings is not None and outcome.settings.adversarial:
-        features = features_for(outcome.collection, outcome.variant)["perceptual"]
-        found["argument"] = argument_picture(outcome, features)
+        found["argument"] = argument_picture(outcome)
     return found
 
 
@@ -102,17 +100,6 @@ def label_rows(outcome: Outcome) -> Image:
         return pictures.grid(generate(learned, None, SHOWN * SHOWN), columns=SHOWN)
     field = learned.schema.labels[0]
     return pictures.grid(generate(learned, {field.name: list(field.values)}, SHOWN), labels=field.values)
-
-
-def features_for(collection: Collection, variant: str) -> dict[str, Any]:
-    """The features that a variant compares: trained once on its training images, kept in the user's cache."""
-    from condvae.feature_training import train_features
-    from condvae.judges import user_cache
-
-    folder = user_cache() / "features" / collection.name
-    if not (folder / "features.json").is_file():
-        train_features(collection, out=folder, overwrite=True)
-    return {"perceptual": str(folder)}
 
 
 def variants_of(epochs: Mapping[str, int], **settings: Any) -> dict[str, dict[str, Any]]:
@@ -183,7 +170,7 @@ RECIPES = [
         "Deep features in place of pixels",
         FEATURES | ALONE,
         unconditional=frozenset(ALONE),
-        prepare=features_for,
+        features=True,
         protocol="; features trained on the labels of the same training images; their weight is the library's default, "
         "which was chosen by a trial on MNIST read on 500 of its test images",
     ),
