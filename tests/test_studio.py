@@ -102,6 +102,15 @@ def test_parse(word, values):
     assert parse([word], SCHEMA) == {"digit": values}
 
 
+def test_the_only_label_is_label_and_class_too():
+    alone = Schema(SCHEMA.fields[:1])
+    assert parse(["class=6"], alone) == parse(["label=6"], alone) == {"digit": ["6"]}
+    other = Schema((Label("class", ("a", "b"), (0.5, 0.5)), SCHEMA.fields[0]))
+    for schema in (SCHEMA, other):  # two labels: which is meant is not known
+        with pytest.raises(Refused):
+            parse(["label=6"], schema)
+
+
 def test_parse_values_that_look_special():
     assert parse(["style=red, thin"], SCHEMA) == {"style": ["red, thin"]}
     assert parse(["style=?"], SCHEMA) == {"style": ["?"]}

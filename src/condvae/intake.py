@@ -25,6 +25,7 @@ from condvae.runs import Run
 __all__ = ["Seen", "combinations", "one_request", "open_image", "parse", "part_of", "read_image", "seen", "to_array"]
 
 DATA_FILES = {".npz", ".csv", ".tsv", ".parquet"}
+ANY_LABEL = ("label", "class")
 UNKNOWN = ("", "?", "none")  # digit=, digit=? and digit=none ask for an unknown digit
 
 Notes = tuple[str, ...]
@@ -47,7 +48,7 @@ def parse(words: Sequence[str], schema: Schema) -> dict[str, list[Any]]:
     """`digit=6,7` -> {"digit": ["6", "7"]}, `age=20,?` -> {"age": [20.0, nan]}; every value checked.
 
     A label's values are names, None where unknown; a number's are floats, NaN where unknown, and a vector's, written
-    `light=0.3:1`, tuples of them.
+    `light=0.3:1`, tuples of them. A run's only label is "label" and "class", too, however its data call it.
 
     Raises:
         Refused: a word without "=", a field named twice, an unknown field or value, with what may be asked; a field
@@ -59,11 +60,17 @@ def parse(words: Sequence[str], schema: Schema) -> dict[str, list[Any]]:
         if not sign:
             near = suggest(word, [field.name for field in schema.fields])
             raise Refused(f"what is asked is written FIELD=VALUE, such as {example(schema)}; got {word!r}{near}")
-        field = schema.field(name.strip())
+        field = schema.field(called(name.strip(), schema))
         if field.name in asked:
             raise Refused(f"{field.name} was asked for twice; several values are written {field.name}=A,B")
         asked[field.name] = values_of(field, values)
     return asked
+
+
+def called(name: str, schema: Schema) -> str:
+    """The field's own name where its only label is called "label" or "class", as the name came otherwise."""
+    known = [field.name for field in schema.fields]
+    return schema.labels[0].name if name in ANY_LABEL and name not in known and len(schema.labels) == 1 else name
 
 
 def example(schema: Schema) -> str:
