@@ -16,6 +16,7 @@ from PIL.Image import Dither
 
 import condvae
 from condvae import maps, pictures
+from condvae.data import unit
 from condvae.datasets import load
 from condvae.drawn_faces import FACTORS, draw_faces, random_factors
 from condvae.hands import write
@@ -105,6 +106,32 @@ def faces() -> None:
     pictures.write_bytes(pictures.png(sheet.quantize(256, kmeans=2, dither=Dither.NONE)), OUT / "faces-drawn.png")
 
 
+def models_of(data: str) -> dict[str, str]:
+    """Name -> what the folder of its run ends with."""
+    plain = {"CVAE": "cvae", "calibrated CVAE": "cvae", "deep-feature CVAE": "deep-features", "CVAE-GAN": "cvae-gan"}
+    return {name: f"{kind}-{data}" + "-calibrated" * (name == "calibrated CVAE") for name, kind in plain.items()}
+
+
+def remedies(runs: Path) -> None:
+    """Real test images, and under them the same labels drawn by every model of docs/sharper.md whose run is at hand."""
+    for data, source in (("mnist", "mnist"), ("svhn", "svhn_10k.npz")):
+        found = {name: runs / f"sharp-{folder}" for name, folder in models_of(data).items()}
+        found = {name: folder for name, folder in found.items() if (folder / "run.json").is_file()}
+        if not found:
+            continue
+        part = load(source).test
+        assert part is not None
+        field = next(iter(part.labels))
+        names = np.asarray(part.labels[field])
+        rows = [int(np.flatnonzero(names == name)[copy]) for copy in (0, 1) for name in sorted(set(names))]
+        sheet = [unit(part.x[rows]).numpy()]
+        for folder in found.values():
+            run = condvae.load(folder)
+            sheet.append(run.generate({field: [str(names[row]) for row in rows]}, n=1, seed=1)[:, 0])
+        drawn = pictures.grid(np.stack(sheet), labels=["real", *found], scale=2)
+        pictures.save(drawn, OUT / f"sharper-{data}.png")
+
+
 if __name__ == "__main__":
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)
@@ -113,3 +140,4 @@ if __name__ == "__main__":
     strengths()
     errors()
     faces()
+    remedies(ROOT / "runs")

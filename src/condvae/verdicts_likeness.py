@@ -19,7 +19,7 @@ def about_sharpness(found: Sharpness | None, redraw: str) -> list[str]:
     if found.ratio < BLURRY:
         return [
             f"The drawings are blurry: {told}. Train with a calibrated likelihood (gaussian, sigma optimal), with a "
-            "loss that compares deep features or an adversarial one, or longer (epochs)."
+            "critic (adversarial 1), on deep features (likelihood perceptual), or longer (epochs)."
         ]
     return [f"The drawings are noisier than real images: {told}. Train longer (epochs), or {redraw}."]
 
