@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL.Image import Dither
+from PIL.Image import open as open_image
 
 import condvae
 from condvae import maps, pictures
@@ -106,6 +107,15 @@ def faces() -> None:
     pictures.write_bytes(pictures.png(sheet.quantize(256, kmeans=2, dither=Dither.NONE)), OUT / "faces-drawn.png")
 
 
+def recovered(folder: Path) -> None:
+    """Drawn faces, trained on and unseen, and what the lecture's model makes of them; its likeness over the epochs."""
+    for name in ("recovered", "likeness"):
+        if (folder / "pictures" / f"{name}.png").is_file():
+            sheet = open_image(folder / "pictures" / f"{name}.png").convert("RGB")
+            reduced = sheet.quantize(256, kmeans=2, dither=Dither.NONE)
+            pictures.write_bytes(pictures.png(reduced), OUT / f"faces-{name}.png")
+
+
 def models_of(data: str) -> dict[str, str]:
     """Name -> what the folder of its run ends with."""
     plain = {"CVAE": "cvae", "calibrated CVAE": "cvae", "deep-feature CVAE": "deep-features", "CVAE-GAN": "cvae-gan"}
@@ -140,4 +150,5 @@ if __name__ == "__main__":
     strengths()
     errors()
     faces()
+    recovered(ROOT / "runs" / "faces-drawn-32-0")
     remedies(ROOT / "runs")

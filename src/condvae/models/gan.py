@@ -41,18 +41,16 @@ class Adversary:
     """
 
     adversarial: float = 1.0
-    matching: float = 1.0
+    matching: float = 0.5
     start: float = 0.5
     rate: float = 1.0
 
 
 class GAN(Model):
-    """vae: the networks of the pictures; critic(x, c) -> (scores [B], feature maps), None after training."""
+    """vae: the networks of the pictures; critic(x, c) -> (scores [B, P], feature maps), None after training."""
 
     helpers = ("critic.",)
-    floors = MappingProxyType(
-        {"critic": 0.05}
-    )  # of the hinge, which is 2 where the critic cannot tell and 0 where it always can
+    floors = MappingProxyType({"critic": 0.05})  # the hinge: 2 where the critic cannot tell, 0 where it always can
 
     def __init__(self, vae: VAE, critic: nn.Module | None, adversary: Adversary | None = None) -> None:
         super().__init__()
