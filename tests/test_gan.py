@@ -245,6 +245,13 @@ def test_what_does_not_go_with_a_critic_is_refused(more: dict[str, Any], words: 
         prepare(x, asked, **{**TINY, "adversarial": 1.0, **more})
 
 
+def test_the_prior_is_a_mixture_where_none_is_asked_for() -> None:
+    x, asked = digits()
+    assert prepare(x, asked, **TINY, adversarial=1.0).settings.prior == "mixture"
+    assert prepare(x, asked, **TINY, adversarial=1.0, prior="standard").settings.prior == "standard"
+    assert prepare(x, asked, **TINY).settings.prior == "standard"
+
+
 def test_a_table_has_no_critic(tmp_path: Any) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n" + "".join(f"{i % 2},{i}.5\n" for i in range(40)))

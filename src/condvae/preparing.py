@@ -98,6 +98,8 @@ def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tu
         check_adversarial(settings, likelihood)
     layers = compared(settings, likelihood, part.x.shape[2:])
     prior = "learned" if settings.holes != "none" else settings.prior  # what is seen tells much of what is hidden
+    if settings.adversarial and "prior" not in settings.model_fields_set:
+        prior = "mixture"  # draws under N(0, I) from a calibrated model are not worth a critic's look
     found = {"likelihood": likelihood, "batch": min(batch, len(part)), "z": z, "prior": prior, "layers": layers}
     found["infer"] = inferring(settings, part)
     return settings.model_copy(update=found), why

@@ -111,7 +111,7 @@ class Settings(BaseModel):
 
     adversarial: float = Field(0.0, ge=0)
     """Pull of a critic that tells drawn pictures from real ones, as a multiple of the likelihood's own pull on a
-    reconstruction (VAE-GAN); 0 = no critic."""
+    reconstruction (VAE-GAN); 0 = no critic. The prior is then a learned mixture, unless one is asked for."""
     matching: float = Field(0.5, ge=0)
     """Pull of reconstructions towards the features that the critic sees in the original, in the same measure (with
     adversarial)."""
