@@ -69,6 +69,8 @@ def cases() -> dict[str, Settings]:
     """Name -> shrunk settings: each recipe's variants, then the options that no recipe uses."""
     found: dict[str, Settings] = {}
     for recipe in recipes():
+        if recipe.features:  # they stand among the options, whose features are at hand
+            continue
         for variant in recipe.variants:
             if variant.startswith("choice"):  # what they leave out stands among the options
                 continue
