@@ -17,6 +17,7 @@ NAMES = {
     "best-mnist": "best_mnist",
     "mnist-cvae": "zoo",
     "fashion-cvae": "zoo",
+    "faces-drawn": "zoo",
     "quadrants": "quadrants",
     "chen-fang-ju/completion": "completion",
     "chen-fang-ju/vae": "sharper",
