@@ -107,12 +107,12 @@ def faces() -> None:
     pictures.write_bytes(pictures.png(sheet.quantize(256, kmeans=2, dither=Dither.NONE)), OUT / "faces-drawn.png")
 
 
-def recovered(folder: Path) -> None:
-    """Drawn faces, trained on and unseen, and what the lecture's model makes of them; its likeness over the epochs."""
-    for name in ("recovered", "likeness"):
-        if (folder / "pictures" / f"{name}.png").is_file():
-            sheet = open_image(folder / "pictures" / f"{name}.png").convert("RGB")
-            reduced = sheet.quantize(256, kmeans=2, dither=Dither.NONE)
+def recovered(runs: Path) -> None:
+    """Drawn faces and what the lecture's model makes of them, its likeness over the epochs; neutral faces restyled."""
+    for folder, name in (("drawn-32", "recovered"), ("drawn-32", "likeness"), ("conditional-drawn", "restyled")):
+        found = runs / f"faces-{folder}-0" / "pictures" / f"{name}.png"
+        if found.is_file():
+            reduced = open_image(found).convert("RGB").quantize(256, kmeans=2, dither=Dither.NONE)
             pictures.write_bytes(pictures.png(reduced), OUT / f"faces-{name}.png")
 
 
@@ -150,5 +150,5 @@ if __name__ == "__main__":
     strengths()
     errors()
     faces()
-    recovered(ROOT / "runs" / "faces-drawn-32-0")
+    recovered(ROOT / "runs")
     remedies(ROOT / "runs")
