@@ -13,7 +13,7 @@ from PIL import Image
 
 from condvae import fonts, maps, maps_numbers, pictures, plots
 from condvae.errors import Refused
-from condvae.sheets import fitted
+from condvae.sheets import fitted, pixels
 
 RNG = np.random.default_rng(0)
 
@@ -438,3 +438,10 @@ def test_names_of_rows_shrink_before_they_are_cut():
     assert all(font.getlength(text) <= 240 and font.size < 26 for text, font in drawn)
     assert [font.size for _, font in fitted(["3", "8"], 26)] == [26, 26]
     assert fitted([", ".join(names * 3)], 26)[0][0].endswith("…")
+
+
+def test_pixels_are_a_copy_of_their_own():
+    given = np.zeros((2, 4, 4, 3), np.uint8)
+    given.flags.writeable = False
+    made = pixels(np.moveaxis(given, -1, 1))
+    assert made.flags.writeable and not np.shares_memory(made, given)

@@ -44,7 +44,7 @@ def pixels(images: Images, argument: str = "images") -> np.ndarray:
         raise Refused(f"{argument} holds no image (shape {list(array.shape)}); give at least one.")
     array = _bytes_of(array, argument)
     array = np.moveaxis(array, -3, -1)
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:-1], 3)))
+    return np.array(np.broadcast_to(array, (*array.shape[:-1], 3)), order="C")  # never the given memory itself
 
 
 def _bytes_of(array: np.ndarray, argument: str) -> np.ndarray:
