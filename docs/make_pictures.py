@@ -110,10 +110,15 @@ def faces() -> None:
 def recovered(runs: Path) -> None:
     """Drawn faces and what the lecture's model makes of them, its likeness over the epochs; neutral faces restyled."""
     for folder, name in (("drawn-32", "recovered"), ("drawn-32", "likeness"), ("conditional-drawn", "restyled")):
-        found = runs / f"faces-{folder}-0" / "pictures" / f"{name}.png"
-        if found.is_file():
-            reduced = open_image(found).convert("RGB").quantize(256, kmeans=2, dither=Dither.NONE)
-            pictures.write_bytes(pictures.png(reduced), OUT / f"faces-{name}.png")
+        from_run(runs / f"faces-{folder}-0", name, f"faces-{name}")
+
+
+def from_run(run: Path, name: str, called: str) -> None:
+    """A picture that a recipe drew, in 256 colours: a third of the bytes. Nothing where the recipe was not run."""
+    found = run / "pictures" / f"{name}.png"
+    if found.is_file():
+        reduced = open_image(found).convert("RGB").quantize(256, kmeans=2, dither=Dither.NONE)
+        pictures.write_bytes(pictures.png(reduced), OUT / f"{called}.png")
 
 
 def models_of(data: str) -> dict[str, str]:
@@ -123,7 +128,9 @@ def models_of(data: str) -> dict[str, str]:
 
 
 def remedies(runs: Path) -> None:
-    """Real test images, and under them the same labels drawn by every model of docs/sharper.md whose run is at hand."""
+    """Real test images, and under them their labels drawn by every model of docs/sharper.md whose run is at hand; and
+    who minds one stray pixel."""
+    from_run(runs / "sharp-cvae-gan-mnist", "argument", "argument")
     for data, source in (("mnist", "mnist"), ("svhn", "svhn_10k.npz")):
         found = {name: runs / f"sharp-{folder}" for name, folder in models_of(data).items()}
         found = {name: folder for name, folder in found.items() if (folder / "run.json").is_file()}
