@@ -29,6 +29,12 @@ def test_a_run_of_the_zoo_loads_and_draws(name: str) -> None:
     assert drawn.shape == (2, 1, 28, 28) and np.isfinite(drawn).all()
 
 
+def test_the_critic_stays_at_home() -> None:
+    run = load(ZOO / "mnist-gan")
+    assert run.settings.adversarial == 1 and run.model.critic is None
+    assert size(ZOO / "mnist-gan") <= 3_000_000
+
+
 def test_the_run_of_a_hundred_labels_reads_what_it_draws() -> None:
     run = load(ZOO / "mnist-100-labels")
     assert run.settings.infer == "digit" and len(run.facts["labelled_rows"]) == 100
