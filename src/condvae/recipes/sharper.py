@@ -133,10 +133,10 @@ CALIBRATED = variants_of({**PLAIN_EPOCHS, "svhn": 30, "cifar10": 24}, likelihood
 FEATURES = variants_of({"mnist": 5, "svhn": 20, "cifar10": 16, "faces-drawn": 8}, likelihood="perceptual")
 GAN = variants_of({"mnist": 6, "svhn": 26, "cifar10": 20, "faces-drawn": 10}, critic_start=0.5, **ADVERSARIAL)
 PROTOCOL = (
-    "the same networks for every model of a data set, about five minutes of one core each; drawings at the labels of "
-    "the test images, decoder means, temperature 1, under the density fitted to training latents and under the model's "
-    "own prior; judge trained on real training images alone, sharing nothing with critic or features; epochs and "
-    "weights were chosen on held-out training images"
+    "the same networks for every model of a data set, each trained for at most twelve minutes of one core (how long, "
+    "stands beside); drawings at the labels of the test images, decoder means, temperature 1, under the density fitted "
+    "to training latents and under the model's own prior; judge trained on real training images alone, sharing nothing "
+    "with critic or features; epochs and weights were chosen on held-out training images"
 )
 
 
