@@ -56,7 +56,7 @@ def gradients(model: GAN, term: torch.Tensor) -> tuple[bool, bool, bool]:
     assert model.critic is not None
     return tuple(  # type: ignore[return-value]
         any(p.grad is not None and bool(p.grad.any()) for p in part.parameters())
-        for part in (model.encoder, model.decoder, model.critic)
+        for part in (model.vae.encoder, model.decoder, model.critic)
     )
 
 
@@ -227,7 +227,7 @@ def test_the_last_good_weights_are_put_back(monkeypatch: pytest.MonkeyPatch) -> 
     assert [after(1.0, 1.0), after(0.01, 2.0), after(0.5, 3.0)] == [None] * 3  # a short streak does no harm
     assert [after(0.01, 4.0), after(0.01, 5.0), after(0.01, 6.0)] == [None, None, "critic"]
     assert bool((weight == 4.0).all())  # those with which the streak began
-    assert Watch(VAE(model.encoder, model.prior, model.decoder), None)({"critic": torch.tensor(0.0)}) is None
+    assert Watch(VAE(model.vae.encoder, model.prior, model.decoder), None)({"critic": torch.tensor(0.0)}) is None
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def build(
             if s.adversarial:
                 model = judged(vae, s, schema, shape, helpers)
     objective = Objective(s.beta, s.warm_up, s.beta_start, s.free_bits, s.samples, s.importance)
-    for part in (model, model.bottom, model.top) if isinstance(model, Stack) else (model,):
+    within = {Stack: ("bottom", "top"), GAN: ("vae",)}.get(type(model), ())
+    for part in (model, *(getattr(model, name) for name in within)):
         part.objective = objective
     return model.eval()
 

@@ -8,7 +8,7 @@ its bound, and with it all that the house measures.
 
 Each pull is taken as a gradient at the picture and scaled there by that of the likelihood (Esser, Rombach, Ommer,
 "Taming Transformers for High-Resolution Image Synthesis", 2021, at the last layer): its weight is a ratio of
-forces, and one default does for bright digits and dark photographs alike. No gradient of one player reaches the other's
+forces, which does not depend on the size or brightness of the pictures. No gradient of one player reaches the other's
 weights.
 """
 
@@ -59,10 +59,6 @@ class GAN(Model):
         self.adversary = adversary or Adversary()
 
     @property
-    def encoder(self) -> nn.Module:
-        return self.vae.encoder
-
-    @property
     def prior(self) -> nn.Module:
         return self.vae.prior
 
@@ -94,7 +90,6 @@ class GAN(Model):
         return self.vae(c, x, z, draw)
 
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
-        self.vae.objective = self.objective
         terms, notes, trace = self.vae.bound(batch, progress, draw)
         if self.critic is None or not torch.is_grad_enabled():  # without gradients there is nothing to pull
             return terms, notes
@@ -104,7 +99,7 @@ class GAN(Model):
         scale = force(terms["reconstruction"], trace.x)
         drawn = self.judged(batch.c, trace.latents[0].z.detach(), draw)
         seen = drawn.mean.detach().requires_grad_()
-        scores, maps = self.critic(torch.cat([batch.x, seen]), doubled(batch.c))
+        scores, maps = self.critic(torch.cat([batch.x, seen]), batch.c.repeat(2))
         real, fake = scores.chunk(2)
         terms["critic"] = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
         # a pull is as strong as asked however faint the critic's gradient: one that cannot tell must not be shouted up
@@ -125,11 +120,6 @@ class GAN(Model):
         free = settle(self.vae.prior(c), None, None, Draw(draw.noise), PRIOR_LEVEL).z
         half = len(z) // 2
         return self.vae(c, z=(torch.cat([z[:half], free[half:]]),)).x
-
-
-def doubled(c: Condition) -> Condition:
-    """The condition of twice the rows, for real pictures and then for drawn ones."""
-    return Condition(c.vector.repeat(2, 1))
 
 
 def unlike(mine: Sequence[Tensor], originals: Sequence[Tensor]) -> Tensor:
