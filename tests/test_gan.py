@@ -21,7 +21,8 @@ from condvae.noise import Stream
 from condvae.runs import load
 from condvae.settings import settings_of
 from condvae.trace import Batch, Condition, Draw
-from condvae.train import Diverged, Training, Watch
+from condvae.train import Training
+from condvae.watch import Diverged, Watch
 
 TINY: dict[str, Any] = {
     "width": 4,

@@ -147,6 +147,19 @@ def test_too_few_known_labels_are_refused():
         train_judge(np.zeros((3, 1, 12, 12), np.float32), np.array([0, -1, -1]), FIELD.values)
 
 
+def test_large_pictures_are_warped_at_the_size_they_are_read_at(monkeypatch):
+    seen: set[tuple[int, ...]] = set()
+
+    def kept(x, generator, mirror=False):
+        seen.add(tuple(x.shape[1:]))
+        return x
+
+    monkeypatch.setattr(judges, "augment", kept)
+    x = torch.rand(40, 3, 96, 64)
+    train_judge(x, np.arange(40) % 2, ("a", "b"), epochs=4)
+    assert seen == {(3, 32, 32)}
+
+
 def test_how_long_training_takes_is_bounded():
     assert judges.passes(60_000, (1, 28, 28), None) == 420_000
     assert judges.passes(10**7, (1, 28, 28), None) == 420_000

@@ -14,7 +14,8 @@ from condvae.fitting import Fitting, epochs_of, resumed
 from condvae.runs import load
 from condvae.settings import settings_of
 from condvae.trace import Condition
-from condvae.train import Batches, Diverged, rate_at
+from condvae.train import Batches, rate_at
+from condvae.watch import Diverged
 
 TINY = {
     "network": "mlp",

@@ -247,7 +247,7 @@ def train_judge(
         steps = max(1, passes(len(rows), images.shape[1:], epochs) // batch)
         optimiser, schedule = optimiser_of(judge, steps)
         for step, picked in enumerate(row_batches(rows, batch, steps, generator)):
-            pictures = unit(images[picked])
+            pictures = judge.resized(unit(images[picked]))  # large pictures are made small before they are warped
             if step < 0.97 * steps:
                 pictures = augment(pictures, generator, mirror)
             features = judge.features(pictures)
