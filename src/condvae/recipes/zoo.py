@@ -115,7 +115,7 @@ RECIPES = [
                 "z": 32,
                 "batch": 32,
                 "hold_out": 250,
-                "density_components": 18,  # of each value of each field: a run of 3 MB
+                "density_components": 9,  # of each of some fifty groups of faces: a run of 3 MB
             },
         ),
         protocol="4,750 drawn faces of 64 x 64, 250 held out; drawings of the 1,000 test faces' factors, decoder "
