@@ -24,6 +24,7 @@ from condvae.hands import write
 from condvae.plots_few import errors_by_labels
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
 from condvae.recipes.guidance import plotted
+from condvae.recipes.sharper import DATA
 from condvae.strolls import components, interpolate, traverse
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +132,8 @@ def remedies(runs: Path) -> None:
     """Real test images, and under them their labels drawn by every model of docs/sharper.md whose run is at hand; and
     who minds one stray pixel."""
     from_run(runs / "sharp-cvae-gan-mnist", "argument", "argument")
-    for data, source in (("mnist", "mnist"), ("svhn", "svhn_10k.npz")):
+    from_run(runs / "sharp-cvae-gan-cifar10", "labels", "asked-cifar10")
+    for data, source in DATA.items():
         found = {name: runs / f"sharp-{folder}" for name, folder in models_of(data).items()}
         found = {name: folder for name, folder in found.items() if (folder / "run.json").is_file()}
         if not found:
@@ -140,13 +142,18 @@ def remedies(runs: Path) -> None:
         assert part is not None
         field = next(iter(part.labels))
         names = np.asarray(part.labels[field])
-        rows = [int(np.flatnonzero(names == name)[copy]) for copy in (0, 1) for name in sorted(set(names))]
+        values = sorted(set(names))
+        copies = range(20 // len(values))
+        rows = [int(np.flatnonzero(names == name)[copy]) for copy in copies for name in values]
         sheet = [unit(part.x[rows]).numpy()]
         for folder in found.values():
             run = condvae.load(folder)
             sheet.append(run.generate({field: [str(names[row]) for row in rows]}, n=1, seed=1)[:, 0])
-        drawn = pictures.grid(np.stack(sheet), labels=["real", *found], scale=2)
-        pictures.save(drawn, OUT / f"sharper-{data}.png")
+        scale = 2 if max(part.x.shape[2:]) <= 32 else 1
+        drawn = pictures.grid(np.stack(sheet), labels=["real", *found], scale=scale)
+        if part.x.shape[1] == 3:
+            drawn = drawn.quantize(256, kmeans=2, dither=Dither.NONE)
+        pictures.write_bytes(pictures.png(drawn), OUT / f"sharper-{data}.png")
 
 
 if __name__ == "__main__":
