@@ -108,6 +108,22 @@ def faces() -> None:
     pictures.write_bytes(pictures.png(sheet.quantize(256, kmeans=2, dither=Dither.NONE)), OUT / "faces-drawn.png")
 
 
+def asked_faces() -> None:
+    """Faces of the zoo: an expression a row, hair and skin as they were asked a column."""
+    run = condvae.load(ROOT / "zoo" / "faces-drawn")
+    columns = [
+        (hair, colour, skin) for hair in FACTORS["hair"] for colour, skin in (("red", "light"), ("black", "brown"))
+    ]
+    rows = [(mood, *column) for mood in FACTORS["expression"] for column in columns]
+    fields = ("expression", "hair", "hair_colour", "skin")
+    asked = {name: [row[place] for row in rows] for place, name in enumerate(fields)}
+    drawn = run.generate({**asked, "pose": [0.0] * len(rows)}, n=1, seed=FACES)[:, 0]
+    sheet = pictures.grid(drawn.reshape(len(FACTORS["expression"]), len(columns), *drawn.shape[1:]),
+                          labels=FACTORS["expression"], scale=1)  # fmt: skip
+    reduced = sheet.quantize(256, kmeans=2, dither=Dither.NONE)
+    pictures.write_bytes(pictures.png(reduced), OUT / "faces-asked.png")
+
+
 def recovered(runs: Path) -> None:
     """Drawn faces and what the lecture's model makes of them, its likeness over the epochs; neutral faces restyled."""
     for folder, name in (("drawn-32", "recovered"), ("drawn-32", "likeness"), ("conditional-drawn", "restyled")):
@@ -164,5 +180,6 @@ if __name__ == "__main__":
     strengths()
     errors()
     faces()
+    asked_faces()
     recovered(ROOT / "runs")
     remedies(ROOT / "runs")

@@ -102,12 +102,16 @@ def label_of(field: Label, value: str) -> str | None:
 def combinations(asked: Mapping[str, Sequence[Any]]) -> tuple[dict[str, list[Any]], list[str]]:
     """Every combination of the values asked for, as equally long columns, and a name for each; one where none is.
 
-    A name is the value, such as 3; of several fields each value with its field's name, such as digit 3, bold yes.
+    A name is what tells a combination from the others: the value, such as 3; of several fields each value with its
+    field's name, such as digit 3, bold yes. A field of which one value is asked is left out, unless that holds of all.
     """
     rows = list(product(*asked.values()))
     columns = {name: [row[place] for row in rows] for place, name in enumerate(asked)}
-    heads = [f"{name} " for name in asked] if len(asked) > 1 else [""]
-    return columns, [", ".join(f"{head}{shown(one)}" for head, one in zip(heads, row, strict=False)) for row in rows]
+    telling = [name for name, values in asked.items() if len(values) > 1] or list(asked)
+    heads = {name: f"{name} " if len(asked) > 1 else "" for name in telling}
+    return columns, [
+        ", ".join(f"{head}{shown(columns[name][row])}" for name, head in heads.items()) for row in range(len(rows))
+    ]
 
 
 def shown(value: Any) -> str:
