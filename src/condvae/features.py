@@ -21,8 +21,6 @@ __all__ = ["VGG19", "FeatureNet", "Features", "fixed", "kind_of", "network_of"]
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green, blue
 LEAST_SIDE = 8  # pixels: three halvings leave one
-PIXELS = "pixels"  # the picture itself, as a layer: it shows what the features are blind to
-PIXEL_SCALE = 4.0  # of pixels in [0, 1]: their variance is then near 1, as that of the features
 
 
 class Stage(NamedTuple):
@@ -35,8 +33,7 @@ class Stage(NamedTuple):
 class Features(nn.Module):
     """Convolutions up to the deepest of the named layers; [B, C, H, W] in [0, 1], C of 1 or 3, any size from 8 x 8 on.
 
-    layers: names of `plan`, whose features are those after the ReLU, and "pixels", four times the picture itself.
-    Raises Refused for others.
+    layers: names of `plan`; the features of a layer are those after its ReLU. Raises Refused for others.
     """
 
     kind: str
@@ -47,11 +44,9 @@ class Features(nn.Module):
         super().__init__()
         self.layers = tuple(layers) or self.usual
         for layer in self.layers:
-            if layer not in self.known():
-                raise Refused(
-                    f"layers are some of {', '.join(self.known())}; got {layer!r}{suggest(layer, self.known())}"
-                )
-        depth = max(self.known().index(layer) for layer in self.layers)
+            if layer not in self.plan:
+                raise Refused(f"layers are some of {', '.join(self.plan)}; got {layer!r}{suggest(layer, self.plan)}")
+        depth = 1 + max(list(self.plan).index(layer) for layer in self.layers)
         self.convs = nn.ModuleDict()
         before = self.entering(channels)
         for name, stage in list(self.plan.items())[:depth]:
@@ -61,11 +56,6 @@ class Features(nn.Module):
             nn.init.zeros_(conv.bias)
             self.convs[name] = conv
             before = stage.channels
-
-    @classmethod
-    def known(cls) -> tuple[str, ...]:
-        """Every layer that may be named, in order."""
-        return (PIXELS, *cls.plan)
 
     def entering(self, channels: int) -> int:
         """Channels of what the first convolution reads, of pictures of so many."""
@@ -81,7 +71,6 @@ class Features(nn.Module):
 
     def each(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """(layer, features [B, C', H', W']) of every layer in order; the reader keeps what it needs."""
-        yield PIXELS, PIXEL_SCALE * x
         x = self.prepared(x)
         for name, conv in self.convs.items():
             x = torch.relu(conv(self.halve(x) if self.plan[name].halved else x))
@@ -134,16 +123,16 @@ NETWORKS: tuple[type[Features], ...] = (FeatureNet, VGG19)
 def kind_of(layers: Sequence[str]) -> type[Features]:
     """The network whose layers have these names; Refused where none has all of them."""
     for network in NETWORKS:
-        if all(layer in network.known() for layer in layers):
+        if all(layer in network.plan for layer in layers):
             return network
-    every = [PIXELS, *(name for network in NETWORKS for name in network.plan)]
+    every = [name for network in NETWORKS for name in network.plan]
     strange = next((layer for layer in layers if layer not in every), None)
     if strange is None:
         raise Refused(f"layers must all be of one network; got {', '.join(layers)}")
     ours, theirs = (", ".join(network.plan) for network in NETWORKS)
     raise Refused(
-        f"layers are {PIXELS}, some of {ours} of features that were trained here, or of {theirs} of VGG-19; "
-        f"got {strange!r}{suggest(strange, every)}"
+        f"layers are some of {ours} of features that were trained here, or of {theirs} of VGG-19; got {strange!r}"
+        f"{suggest(strange, every)}"
     )
 
 

@@ -57,8 +57,8 @@ class Settings(BaseModel):
     """Where the features come from: a folder that `condvae train-features` wrote, or a file of VGG-19's weights (with
     likelihood "perceptual")."""
     layers: tuple[str, ...] = ()
-    """Layers whose features are compared, by default conv1,conv2,conv3, or relu1_1,relu2_1,relu3_1 of VGG-19; "pixels"
-    is the picture itself (with likelihood "perceptual")."""
+    """Layers whose features are compared, by default conv1,conv2,conv3, or relu1_1,relu2_1,relu3_1 of VGG-19 (with
+    likelihood "perceptual")."""
     perceptual_weight: float = Field(500.0, gt=0)
     """Weight of the difference of features, half the mean square of each layer summed over them, against the KL (with
     likelihood "perceptual")."""
