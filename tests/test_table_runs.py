@@ -466,7 +466,7 @@ def test_rows_are_written_in_every_format(trained: Path, tmp_path: Path, capsys:
     lines, _, code = said(capsys, *ask, tmp_path / "rows.csv", "--npz", tmp_path / "both.npz")
     assert (
         code == 0
-        and lines[0] == f"3 rows each of age 20, sex m and age 40, sex m: {tmp_path / 'rows.csv'}"
+        and lines[0] == f"3 rows each of age 20 and age 40: {tmp_path / 'rows.csv'}"
         and len(lines) == 2
     )
     with (tmp_path / "rows.csv").open() as file:
