@@ -464,11 +464,7 @@ def test_training_a_table_ends_with_its_report_and_how_to_ask(tmp_path: Path, ca
 def test_rows_are_written_in_every_format(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     ask = ["generate", trained, "age=20,40", "sex=m", "-n", "3", "-o"]
     lines, _, code = said(capsys, *ask, tmp_path / "rows.csv", "--npz", tmp_path / "both.npz")
-    assert (
-        code == 0
-        and lines[0] == f"3 rows each of age 20 and age 40: {tmp_path / 'rows.csv'}"
-        and len(lines) == 2
-    )
+    assert code == 0 and lines[0] == f"3 rows each of age 20 and age 40: {tmp_path / 'rows.csv'}" and len(lines) == 2
     with (tmp_path / "rows.csv").open() as file:
         head, *body = list(csv.reader(file))
     assert head == ["age", "sex", "height", "smoker"] and len(body) == 6
