@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL.Image import Dither
+from PIL.Image import Dither, Image
 from PIL.Image import open as open_image
 
 import condvae
@@ -104,8 +104,7 @@ def faces() -> None:
     rows = [replace(chosen, expression=np.full(len(chosen), mood)) for mood in FACTORS["expression"]]
     drawn = np.stack([draw_faces(row, 96) for row in rows])
     sheet = pictures.grid(drawn, labels=FACTORS["expression"], scale=1)
-    # A palette of 256 colours makes the file a third as long.
-    pictures.write_bytes(pictures.png(sheet.quantize(256, kmeans=2, dither=Dither.NONE)), OUT / "faces-drawn.png")
+    in_few_colours(sheet, "faces-drawn")
 
 
 def asked_faces() -> None:
@@ -120,8 +119,7 @@ def asked_faces() -> None:
     drawn = run.generate({**asked, "pose": [0.0] * len(rows)}, n=1, seed=FACES)[:, 0]
     sheet = pictures.grid(drawn.reshape(len(FACTORS["expression"]), len(columns), *drawn.shape[1:]),
                           labels=FACTORS["expression"], scale=1)  # fmt: skip
-    reduced = sheet.quantize(256, kmeans=2, dither=Dither.NONE)
-    pictures.write_bytes(pictures.png(reduced), OUT / "faces-asked.png")
+    in_few_colours(sheet, "faces-asked")
 
 
 def recovered(runs: Path) -> None:
@@ -131,11 +129,16 @@ def recovered(runs: Path) -> None:
 
 
 def from_run(run: Path, name: str, called: str) -> None:
-    """A picture that a recipe drew, in 256 colours: a third of the bytes. Nothing where the recipe was not run."""
+    """A picture that a recipe drew, in few colours. Nothing where the recipe was not run."""
     found = run / "pictures" / f"{name}.png"
     if found.is_file():
-        reduced = open_image(found).convert("RGB").quantize(256, kmeans=2, dither=Dither.NONE)
-        pictures.write_bytes(pictures.png(reduced), OUT / f"{called}.png")
+        in_few_colours(open_image(found).convert("RGB"), called)
+
+
+def in_few_colours(sheet: Image, called: str) -> None:
+    """Save a picture with a palette of 256 colours, which makes the file a third as long."""
+    reduced = sheet.quantize(256, kmeans=2, dither=Dither.NONE)
+    pictures.write_bytes(pictures.png(reduced), OUT / f"{called}.png")
 
 
 def models_of(data: str) -> dict[str, str]:
@@ -167,9 +170,7 @@ def remedies(runs: Path) -> None:
             sheet.append(run.generate({field: [str(names[row]) for row in rows]}, n=1, seed=1)[:, 0])
         scale = 2 if max(part.x.shape[2:]) <= 32 else 1
         drawn = pictures.grid(np.stack(sheet), labels=["real", *found], scale=scale)
-        if part.x.shape[1] == 3:
-            drawn = drawn.quantize(256, kmeans=2, dither=Dither.NONE)
-        pictures.write_bytes(pictures.png(drawn), OUT / f"sharper-{data}.png")
+        in_few_colours(drawn, f"sharper-{data}")
 
 
 if __name__ == "__main__":
