@@ -90,7 +90,7 @@ class Fitting:
         model = build(self.settings, self.schema, self.shape, self.outputs)
         self.features: dict[str, Any] | None = None
         if self.settings.likelihood == "perceptual" and not again:
-            head: Any = model.decoder.head
+            head: Any = model.head
             card = poured(head.network, str(self.settings.perceptual), self.shape[0])
             self.features = asdict(card)
             self.lines.append(f"{card.sentence()} Compared are {', '.join(self.settings.layers)}.")

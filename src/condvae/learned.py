@@ -104,8 +104,7 @@ class Learned:
     @property
     def likely(self) -> bool:
         """Whether the model tells a likelihood; False of one that compares deep features, whose loss is no density."""
-        head = getattr(getattr(self.model, "decoder", None), "head", None)
-        return getattr(head, "normalised", "") != "no"
+        return getattr(getattr(self.model, "head", None), "normalised", "") != "no"
 
     def condition(self, columns: Columns, rows: np.ndarray) -> Condition:
         """The condition of these rows of the columns, on the model's device."""

@@ -83,6 +83,11 @@ class Model(nn.Module, ABC):
     helpers: tuple[str, ...] = ()  # how the weights are named that only training needs: a run's file is without them
     floors: Mapping[str, float] = MappingProxyType({})  # terms that no sound training leaves below these for long
 
+    @property
+    def head(self) -> nn.Module | None:
+        """The last step, from features to the distribution of the pixels; the decoder's, where it has one."""
+        return getattr(getattr(self, "decoder", None), "head", None)
+
     def players(self) -> tuple[Player, ...]:
         """The parameters by player; most models have one."""
         return (Player("model", tuple(self.parameters())),)

@@ -188,7 +188,7 @@ class M2(Model):
 
     def observed(self, pixels: Any, x: Tensor, told: Condition, share: Tensor) -> None:
         """Let an optimal noise level follow the errors, each label's counting as much as it is believed."""
-        head: Any = getattr(self.vae.decoder, "head", None)
+        head: Any = self.head
         if self.training and hasattr(head, "observe"):
             scored = torch.ones_like(x[:, :1]) if told.hidden is None else told.hidden
             head.observe(pixels, x, scored * share[:, None, None, None])

@@ -17,8 +17,9 @@ from torch.distributions import Distribution, Normal
 from condvae.choice import Choice, ClassPrior, settled_label
 from condvae.heads import LOG_SIGMA, Pixels
 from condvae.models.base import Model, Terms
+from condvae.models.bound import mean
 from condvae.models.m2 import M2, copies, spread
-from condvae.models.vae import VAE, mean
+from condvae.models.vae import VAE
 from condvae.nets import evaluating
 from condvae.objectives import distortion
 from condvae.trace import Batch, Condition, Draw, Latent, Trace, sample, settle
