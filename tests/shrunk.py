@@ -28,6 +28,10 @@ SMALL: dict[str, Any] = {
     "batch": 16,
     "epochs": 2,
     "hold_out": 0,
+    "glimpses": 3,
+    "lstm": 16,
+    "read": 2,
+    "write": 3,
 }
 SHAPE = (1, 8, 8)
 FOLDER = TemporaryDirectory()  # of random features, gone when the tests are done
@@ -59,6 +63,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "holes": {"likelihood": "gaussian", "holes": "any", "drop": 0.3, "prior": "learned"},
     "gan": {"likelihood": "gaussian", "adversarial": 1.0, "critic_width": 4},
     "gan-binary": {"likelihood": "bernoulli", "adversarial": 0.5, "matching": 0.0, "network": "mlp"},
+    "draw": {"likelihood": "bernoulli", "network": "draw", "warm_up": 0.5},
+    "draw-plain": {"likelihood": "gaussian", "network": "draw", "attention": False, "prior": "learned"},
+    "draw-holes": {"likelihood": "bernoulli", "network": "draw", "holes": "any", "prior": "learned"},
     "holes-dense": {"likelihood": "bernoulli", "holes": "boxes", "network": "mlp", "prior": "learned"},
 }
 OPTIONS["m2-consistent"] |= {"classifier": "residual", "consistency": 1.0, "information": 0.5, "mixup": 0.5}

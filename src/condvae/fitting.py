@@ -28,7 +28,17 @@ from condvae.feature_files import CARD, WEIGHTS, poured
 from condvae.few import said_of
 from condvae.latents import bound, fit_mixture, flow_of, misread
 from condvae.models.build import build, centre
-from condvae.preparing import conditions, hidings, learn_schema, make_batches, mean_pixel, resolve, split, uneven
+from condvae.preparing import (
+    conditions,
+    drawn_lines,
+    hidings,
+    learn_schema,
+    make_batches,
+    mean_pixel,
+    resolve,
+    split,
+    uneven,
+)
 from condvae.runs import Run, read_history
 from condvae.settings import Settings
 from condvae.sources import KNOWN
@@ -82,7 +92,7 @@ class Fitting:
         self.lines = describe(self.kept, collection.test, *told)
         groups, said = uneven(self.kept, self.schema, self.settings)
         hiding, more = hidings(self.schema, self.settings)
-        self.lines += said + more
+        self.lines += said + more + drawn_lines(self.settings)
         if self.settings.infer is not None:
             field = self.schema.field(self.settings.infer)
             assert isinstance(field, Label)

@@ -19,6 +19,7 @@ from condvae.errors import Refused
 from condvae.few import inferred_label, keep_few, mixed_order, mixed_weights, named_label, share_of, with_label
 from condvae.learned import observe
 from condvae.models.build import LATENTS
+from condvae.names import counted
 from condvae.noise import RowNoise, seed_of
 from condvae.perceptual import compared
 from condvae.settings import Settings
@@ -96,6 +97,9 @@ def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tu
         )
     if settings.adversarial:
         check_adversarial(settings, likelihood)
+    if settings.network == "draw":
+        check_drawing(settings, likelihood)
+        settings = settings.model_copy(update={"density": "none"})  # see `drawn_lines`
     layers = compared(settings, likelihood, part.x.shape[2:])
     prior = "learned" if settings.holes != "none" else settings.prior  # what is seen tells much of what is hidden
     if settings.adversarial and "prior" not in settings.model_fields_set:
@@ -116,8 +120,42 @@ def check_adversarial(settings: Settings, likelihood: str) -> None:
         )
 
 
+def check_drawing(settings: Settings, likelihood: str) -> None:
+    """Refused where drawing in steps does not go with the other settings."""
+    for name, plain, why in (
+        ("infer", None, "which infers no label"),
+        ("adversarial", 0.0, "which has no critic"),
+    ):
+        if getattr(settings, name) != plain:
+            raise Refused(f"{name} must be {plain!r} with network='draw', {why}; got {getattr(settings, name)!r}")
+    if settings.prior == "mixture":
+        raise Refused("prior must be 'standard' or 'learned' with network='draw', a Normal a step; got 'mixture'")
+    if settings.density not in ("auto", "none"):
+        raise Refused(
+            "density must be 'none' with network='draw', for the latents of each step depend on those before it, and "
+            f"a density is fitted to one; got {settings.density!r}"
+        )
+    if likelihood == "autoregressive":
+        raise Refused(
+            "network='draw' reads how a picture differs from the one that the likelihood expects, and 'autoregressive' "
+            "expects none; use 'bernoulli' or 'gaussian'"
+        )
+
+
+def drawn_lines(settings: Settings) -> list[str]:
+    """In words: in how many steps a picture is drawn, and that no density is fitted; nothing of other networks."""
+    if settings.network != "draw":
+        return []
+    return [
+        f"A picture is drawn in {counted(settings.glimpses, 'step')} of {counted(settings.z or LATENTS, 'latent')}, "
+        "from the model's own prior: no density is fitted to latents of which each depends on those before."
+    ]
+
+
 def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
     """The settings of a table's rows: dense networks, and few latents for few columns."""
+    if settings.network == "draw":
+        raise Refused("network='draw' draws pictures; a table's rows are learned by dense layers, leave network out")
     if settings.adversarial:
         raise Refused("adversarial has a critic judge pictures; of a table's rows leave it at 0")
     if settings.likelihood == "perceptual":

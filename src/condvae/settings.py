@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from condvae.errors import Refused, suggest
 
-Network = Literal["conv", "mlp"]
+Network = Literal["conv", "mlp", "draw"]
 Likelihood = Literal["auto", "bernoulli", "autoregressive", "gaussian", "logistic", "perceptual"]
 Binarise = Literal["grey", "dynamic", "static"]
 Density = Literal["auto", "gaussian", "mixture", "flow", "none"]
@@ -29,7 +29,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     network: Network = "conv"
-    """Encoder and decoder: "conv" (residual convolutions) or "mlp" (dense layers)."""
+    """Encoder and decoder: "conv" (residual convolutions), "mlp" (dense layers), or "draw" (recurrent: the picture is
+    drawn in steps, each with latents of its own)."""
     hidden: tuple[int, ...] = (500, 500)
     """Sizes of the encoder's dense layers; the decoder has them in reverse order (network "mlp")."""
     width: int = Field(24, ge=1)
@@ -42,8 +43,19 @@ class Settings(BaseModel):
     """Activation of every layer."""
     normalise: Literal["batch", "none"] = "batch"
     """Normalisation of the convolutions' features (network "conv")."""
+    glimpses: int = Field(16, ge=1)
+    """Steps in which the picture is drawn (network "draw")."""
+    lstm: int = Field(256, ge=1)
+    """Units of each of the two recurrent networks (network "draw")."""
+    attention: bool = True
+    """Read and write through a window that moves; without it the whole picture at each step (network "draw")."""
+    read: int = Field(5, ge=1)
+    """Filters to each side of the window that is read through (with attention)."""
+    write: int = Field(5, ge=1)
+    """Filters to each side of the window that is written through (with attention)."""
     z: int | None = Field(None, ge=1)
-    """Number of latent units, by default 32; training leaves those empty that the data do not need."""
+    """Number of latent units, of each step where there are several, by default 32; training leaves those empty that the
+    data do not need."""
     prior: Literal["standard", "learned", "mixture"] = "standard"
     """Prior of the latents in training: N(0, I), or a Normal or mixture of Normals learned for each condition."""
     components: int = Field(20, ge=1)
@@ -178,6 +190,11 @@ class Overrides(TypedDict, total=False):
     features: int
     activation: Literal["relu", "silu", "tanh", "gelu"]
     normalise: Literal["batch", "none"]
+    glimpses: int
+    lstm: int
+    attention: bool
+    read: int
+    write: int
     z: int | None
     prior: Literal["standard", "learned", "mixture"]
     components: int

@@ -14,8 +14,10 @@ from condvae.conditions import Label, Schema
 from condvae.convs import ConvDecoder, ConvEncoder
 from condvae.critics import Critic
 from condvae.errors import Refused
+from condvae.glimpses import GlimpseReader, GlimpseWriter, PictureReader, PictureWriter
 from condvae.heads import GaussianHead, pixel_head
 from condvae.models.base import Objective, Reading
+from condvae.models.draw import DRAW
 from condvae.models.gan import GAN, Adversary
 from condvae.models.m2 import M2, Auxiliary
 from condvae.models.stack import FeatureHead, Stack
@@ -23,6 +25,7 @@ from condvae.models.vae import VAE
 from condvae.nets import DenseDecoder, DenseEncoder, Shape
 from condvae.perceptual import PerceptualHead
 from condvae.priors import ConditionalMixture, ConditionalNormal, SeenPrior, StandardNormal
+from condvae.recurrent import Memory
 from condvae.rows import RowHead
 from condvae.settings import Settings
 
@@ -31,7 +34,7 @@ LATENTS = 32  # where the settings have no say
 
 def build(
     settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None, helpers: bool = True
-) -> VAE | GAN | M2 | Stack:
+) -> VAE | GAN | M2 | Stack | DRAW:
     """The model of these settings for pictures of `shape` [C, H, W]; its weights drawn from the seed alone.
 
     outputs: the fields of generated table rows, which then take the place of pixels; shape is [1, 1, W]. helpers:
@@ -42,6 +45,8 @@ def build(
         torch.manual_seed(s.seed)
         if s.infer is not None and s.features_first:
             model = stacked(s, schema, shape)
+        elif s.network == "draw":
+            model = drawing(s, schema, shape)
         else:
             vae = assemble(s, schema, shape, outputs)
             model = vae if s.infer is None else inferring(vae, s, schema, shape)
@@ -62,6 +67,28 @@ def stacked(s: Settings, schema: Schema, shape: Shape) -> Stack:
     decoder = DenseDecoder(z, schema.width, s.hidden[::-1], (2, 1, z), FeatureHead(), s.activation)
     top = VAE(encoder_of(dense, features, schema.width, z, False), prior_of(s, schema.width), decoder)
     return Stack(bottom, inferring(top, dense, schema, features), s.features_first)
+
+
+def drawing(s: Settings, schema: Schema, shape: Shape) -> DRAW:
+    """DRAW; with a partial picture, whose features a convolutional network takes, both networks are told of it."""
+    z, hidden, told, sight = s.z or LATENTS, s.lstm, schema.width, None
+    if schema.picture is not None:
+        seen = (shape[0] + 1, *shape[1:])
+        sight = ConvEncoder(seen, told, s.width, s.features, nn.Identity(), s.activation, s.normalise)
+        told += s.features
+    reader = GlimpseReader(hidden, shape, s.read) if s.attention else PictureReader(shape)
+    return DRAW(
+        s.glimpses,
+        shape,
+        reader,
+        Memory(told + reader.stays, reader.moves + hidden, hidden),
+        GaussianHead(hidden, z),
+        ConditionalNormal(told + hidden, z) if s.prior == "learned" else StandardNormal(z),
+        Memory(told, z, hidden),
+        GlimpseWriter(hidden, shape, s.write) if s.attention else PictureWriter(hidden, shape),
+        pixels_of(s, shape),
+        sight,
+    )
 
 
 def judged(vae: VAE, s: Settings, schema: Schema, shape: Shape, helpers: bool) -> GAN:
@@ -120,10 +147,8 @@ def assemble(settings: Settings, schema: Schema, shape: Shape, outputs: Schema |
             )
         pixels = AutoregressiveHead(FEATURES, blind=s.blind)
         seen = (FEATURES, *shape[1:])
-    elif s.likelihood == "perceptual":
-        pixels, seen = PerceptualHead(shape[0], s.layers, s.perceptual_weight), shape
     else:
-        pixels, seen = pixel_head(s.likelihood, shape[0], s.sigma), shape
+        pixels, seen = pixels_of(s, shape), shape
     encoder = encoder_of(s, shape, condition + s.auxiliary * (s.infer is not None), z, partial)
     decoder: nn.Module
     if s.network == "mlp":
@@ -137,6 +162,13 @@ def assemble(settings: Settings, schema: Schema, shape: Shape, outputs: Schema |
     return VAE(encoder, prior_of(s, condition, shape if partial else None), decoder)
 
 
+def pixels_of(s: Settings, shape: Shape) -> nn.Module:
+    """The head of the settings' likelihood, whose features are as wide as the picture."""
+    if s.likelihood == "perceptual":
+        return PerceptualHead(shape[0], s.layers, s.perceptual_weight)
+    return pixel_head(s.likelihood, shape[0], s.sigma)
+
+
 def prior_of(s: Settings, condition: int, partial: Shape | None = None) -> nn.Module:
     """The prior head that the settings name; where a partial picture of shape [C, H, W] is given, one that reads it."""
     z = s.z or LATENTS
@@ -147,12 +179,14 @@ def prior_of(s: Settings, condition: int, partial: Shape | None = None) -> nn.Mo
     return ConditionalNormal(condition, z) if s.prior == "learned" and condition else StandardNormal(z)
 
 
-def centre(model: VAE | GAN | M2 | Stack, mean: float, likelihood: str) -> None:
-    """Let a convolutional decoder begin at the mean pixel of the data, in [0, 1]: it need not find the ground first."""
-    decoder = model.decoder
-    if isinstance(decoder, ConvDecoder) and likelihood in ("bernoulli", "gaussian", "logistic", "perceptual"):
+def centre(model: VAE | GAN | M2 | Stack | DRAW, mean: float, likelihood: str) -> None:
+    """Let a convolutional decoder, or a canvas, begin at the mean pixel of the data, in [0, 1]: it need not find the
+    ground first."""
+    if isinstance(model, DRAW):
+        start = model.canvas
+    else:
+        start = model.decoder.last.bias if isinstance(model.decoder, ConvDecoder) else None
+    if start is not None and likelihood in ("bernoulli", "gaussian", "logistic", "perceptual"):
         level = min(max(mean, 0.01), 0.99)
-        bias = decoder.last.bias
-        assert bias is not None
         with torch.no_grad():
-            bias.fill_(math.log(level / (1 - level)) if likelihood in ("bernoulli", "perceptual") else level)
+            start.fill_(math.log(level / (1 - level)) if likelihood in ("bernoulli", "perceptual") else level)
