@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from condvae.conditions import Label, Schema
 from condvae.data import Part
 from condvae.density_fit import fit_for
+from condvae.errors import Refused
 from condvae.learned import observe
 from condvae.nets import evaluating
 from condvae.noise import RowNoise, seed_of
@@ -132,7 +133,10 @@ def flow_of(
     settings: Settings,
     progress: Callable[[int, int], None] | None = None,
 ) -> nn.Module:
-    """The flow fitted to the latents of a part; Refused where zuko is not installed."""
+    """The flow fitted to the latents of a part; Refused where zuko is not installed, or none can take the prior's
+    place."""
+    if not hasattr(model, "with_prior"):
+        raise Refused("a flow is fitted to one latent, and of this model's each depends on those before; leave it out")
     from condvae.flow_fit import fit_flow
 
     prior = None

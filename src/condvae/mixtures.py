@@ -68,6 +68,10 @@ def components(learned: Learned, asked: Asked | None = None, n: int = 8, most: i
 
 def one_condition(learned: Learned, asked: Asked | None) -> Columns:
     """What is asked as columns of one row; Refused where there is no mixture of its latents."""
+    if not hasattr(learned.model, "with_prior"):
+        raise Refused(
+            "components are those of a mixture fitted to the latents, and none is where pictures are drawn in steps"
+        )
     if not isinstance(learned.fitted, LabelMixture | JointMixture):
         raise Refused(
             "components are those of the mixture fitted to the latents, and this run has none; train with "

@@ -263,7 +263,8 @@ def manifold(
     the second, from the lower to the upper quantile of the prior, the other units at its mean.
 
     units: two units, or None for the two directions in which the prior varies most; with one unit in all, a strip
-    [1, size, C, H, W]. spread: the share of the prior's mass between the outermost rows, in (0, 1).
+    [1, size, C, H, W]. Of several codes they are those of the first, and the others follow at their means. spread: the
+    share of the prior's mass between the outermost rows, in (0, 1).
 
     Refused for a list of values, an unknown label without a blank input, units that do not exist.
     """
