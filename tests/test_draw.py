@@ -229,7 +229,8 @@ def test_from_a_training_to_all_tasks(tmp_path) -> None:
 
 def test_holes_are_filled(tmp_path) -> None:
     x, _, truth = signs(120)
-    run = fit(x, {"sign": truth}, progress=False, **{**TINY, "holes": "halves", "width": 6, "features": 16})
+    settings: dict[str, Any] = {**TINY, "holes": "halves", "width": 6, "features": 16}
+    run = fit(x, {"sign": truth}, progress=False, **settings)
     pictures = np.asarray(x, np.float32).reshape(-1, 1, 8, 8)[:9]
     seen = np.zeros((9, 1, 8, 8), bool)
     seen[..., :4] = True
