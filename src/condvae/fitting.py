@@ -39,10 +39,10 @@ from condvae.preparing import (
     split,
     uneven,
 )
-from condvae.runs import Run, read_history
+from condvae.runs import Run
 from condvae.settings import Settings
 from condvae.sources import KNOWN
-from condvae.storage import read_json
+from condvae.storage import read_history, read_json
 from condvae.trace import Condition
 from condvae.train import Step, Training, train
 

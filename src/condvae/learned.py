@@ -233,6 +233,13 @@ def drawn(schema: Schema, columns: Columns, names: np.ndarray, seed: int) -> Col
     return settled
 
 
+def repeated(schema: Schema, columns: Columns, count: int, n: int, seed: int) -> tuple[Columns, np.ndarray]:
+    """n rows of each of `count` requests: (columns in which what is never blank is settled, as `drawn` has it; the
+    rows' names for their noise [count * n, 2]: which request, and which row of it)."""
+    names = np.stack([np.repeat(np.arange(count), n), np.tile(np.arange(n), count)], 1)
+    return drawn(schema, {name: np.repeat(column, n, 0) for name, column in columns.items()}, names, seed), names
+
+
 def open_fields(schema: Schema, columns: Columns, rows: Sequence[int] | np.ndarray) -> tuple[Field, ...]:
     """Fields that are unknown in these rows and have no blank input: they have to be settled, or summed out."""
     index = np.asarray(rows)

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from condvae import mixtures, tasks, walks
+from condvae.canvases import Canvases, canvases, canvases_of
 from condvae.conditions import Schema
 from condvae.data import Collection, collect
 from condvae.density_io import load_density, save_density
@@ -36,10 +37,11 @@ from condvae.panel import Panel, Reader, panel_of
 from condvae.scores import CLASSIFY_SAMPLES, label_field
 from condvae.settings import Settings
 from condvae.storage import (
-    full_precision,
     half_precision,
+    kept,
+    pour,
+    read_history,
     read_json,
-    read_tensors,
     write_json,
     write_tensors,
     write_text,
@@ -127,6 +129,18 @@ class Run:
         """
         drawn = tasks.generate(self.learned, asked, n, seed, temperature, prior, guidance)
         return drawn if self.outputs is None else decode_rows(self.outputs, drawn)
+
+    def canvases(self, asked: Asked | None = None, n: int = 1, seed: int = 0, temperature: float = 1.0) -> Canvases:
+        """What `generate` draws, glimpse by glimpse, by a run trained with network="draw": `.images` [n, T, C, H, W],
+        or [N, n, T, C, H, W], the last of T being generate's; `.written`: the windows. Raises Refused as generate does,
+        and where the model draws a picture at once."""
+        no_pictures(self.outputs, "canvases")
+        return canvases(self.learned, asked, n, seed, temperature)
+
+    def canvases_of(self, x: Any, given: Asked | None = None, seed: int | None = None) -> Canvases:
+        """What `reconstruct` makes of x in the same way, [N, T, C, H, W]; `.read`: the windows read through, too."""
+        no_pictures(self.outputs, "canvases_of")
+        return canvases_of(self.learned, x, given, seed)
 
     def fill(
         self,
@@ -370,30 +384,3 @@ def load(path: str | Path) -> Run:
         flow.attach(model.prior)
     data.pop("format")
     return Run(model, schema, settings, shape, density, read_history(folder), data, folder, outputs, flow)
-
-
-def kept(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights without those of what only training needs."""
-    helpers = getattr(model, "helpers", ())
-    return {name: weight for name, weight in weights.items() if not name.startswith(helpers)}
-
-
-def pour(model: nn.Module, path: Path) -> None:
-    """Weights of a file into a model; Refused where they are another model's."""
-    weights, _ = read_tensors(path)
-    try:
-        model.load_state_dict(full_precision(kept(model, weights)))
-    except RuntimeError as error:
-        raise Refused(f"{path} does not fit the model that run.json describes ({str(error).splitlines()[0]})") from None
-
-
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """One dict an epoch; a last line that was cut off is left out."""
-    rows: list[dict[str, Any]] = []
-    path = folder / "history.jsonl"
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows

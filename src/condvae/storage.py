@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from condvae.errors import Refused
 
@@ -40,6 +40,18 @@ def read_json(path: Path) -> Any:
         raise Refused(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise Refused(f"{path} cannot be read as JSON ({error}); it is damaged or not one of condvae's") from None
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """One dict an epoch; a last line that was cut off is left out."""
+    rows: list[dict[str, Any]] = []
+    path = folder / "history.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
@@ -81,3 +93,18 @@ def full_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """float32 tensors as float16, for weights that travel; others as they are."""
     return {name: t.half() if t.dtype == torch.float32 else t for name, t in tensors.items()}
+
+
+def kept(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without those of what only training needs."""
+    helpers = getattr(model, "helpers", ())
+    return {name: weight for name, weight in weights.items() if not name.startswith(helpers)}
+
+
+def pour(model: nn.Module, path: Path) -> None:
+    """Weights of a file into a model; Refused where they are another model's."""
+    weights, _ = read_tensors(path)
+    try:
+        model.load_state_dict(full_precision(kept(model, weights)))
+    except RuntimeError as error:
+        raise Refused(f"{path} does not fit the model that run.json describes ({str(error).splitlines()[0]})") from None

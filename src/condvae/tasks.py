@@ -23,11 +23,11 @@ from condvae.learned import (
     Columns,
     Learned,
     chunks,
-    drawn,
     named,
     observe,
     open_fields,
     pictures_of,
+    repeated,
     requests,
     seed_in,
     take,
@@ -81,8 +81,7 @@ def generate(
     temperature, guidance = at_least_0(temperature, "temperature"), at_least_0(guidance, "guidance")
     columns, count, listed = requests(learned.schema, asked)
     told = spoken_for(learned, columns) if guidance != 1 else ()
-    names = np.stack([np.repeat(np.arange(count), n), np.tile(np.arange(n), count)], 1)
-    columns = drawn(learned.schema, {name: np.repeat(column, n, 0) for name, column in columns.items()}, names, seed)
+    columns, names = repeated(learned.schema, columns, count, n, seed)
     blank = unguided(columns, told) if guidance != 1 else None
     out = np.empty((count * n, *learned.shape), np.float32)
     with evaluating(model), learned.arithmetic():
@@ -344,13 +343,19 @@ def inferred(
     learned: Learned, images: Images, columns: Columns, rows: np.ndarray, seed: int | None
 ) -> tuple[Trace, Draw]:
     """The pass of these rows through the posterior: its mean, or one random pass where seeded."""
-    x = take(learned, images, rows)
+    c, x, draw = presented(learned, images, columns, rows, seed)
+    return learned.model(c, x, draw=draw), draw
+
+
+def presented(
+    learned: Learned, images: Images, columns: Columns, rows: np.ndarray, seed: int | None
+) -> tuple[Condition, Tensor, Draw]:
+    """What that pass is given: the condition, the pictures as the protocol sees them, and the noise."""
+    x, c = take(learned, images, rows), learned.condition(columns, rows)
     if seed is None:
-        draw = Draw(RowNoise(0, rows, learned.device), 0.0)
-    else:
-        draw = Draw(RowNoise(seed_in(seed), rows, learned.device))
-        x = observe(x, learned.binarise, draw.noise)
-    return learned.model(learned.condition(columns, rows), x, draw=draw), draw
+        return c, x, Draw(RowNoise(0, rows, learned.device), 0.0)
+    draw = Draw(RowNoise(seed_in(seed), rows, learned.device))
+    return c, observe(x, learned.binarise, draw.noise), draw
 
 
 def store(out: np.ndarray, kept: slice, trace: Trace, draw: Draw, c: Condition | None = None) -> None:
