@@ -30,6 +30,7 @@ COMMANDS = (
     "write",
     "reconstruct",
     "restyle",
+    "draw",
     "interpolate",
     "traverse",
     "components",
@@ -94,6 +95,7 @@ def test_from_training_to_proof(capsys):
     assert main(["traverse", "runs/own", "label=1", "--units", "2,0", "--steps", "3", "-o", "u.png"]) == 0
     assert main(["traverse", "runs/own", "--image", "two.png", "--field", "label", "-o", "v.npz"]) == 0
     assert main(["components", "runs/own", "label=1", "-n", "2", "--most", "3", "-o", "c.png"]) == 0
+    assert main(["draw", "runs/own", "label=1", "-o", "d.gif"]) == 2  # no model that draws in glimpses
     made = ("two.png", "r.png", "s.png", "e.png", "i.gif", "j.png", "u.png", "v.npz", "c.png")
     assert all(Path(name).is_file() for name in made)
     capsys.readouterr()

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from condvae.draw_command import draw
 from condvae.process import Out, Plain, Words, outcome, show, tune
 from condvae.walk_commands import components, interpolate, traverse
 
@@ -215,8 +216,8 @@ def restyle(
     show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit))
 
 
-for walk in (interpolate, traverse, components):
-    app.command(walk)
+for command in (draw, interpolate, traverse, components):
+    app.command(command)
 
 
 @app.command

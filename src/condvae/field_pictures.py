@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from PIL.Image import Image
 
-from condvae import pictures
+from condvae import pictures, strokes
+from condvae.canvases import canvases, row_by_row
 from condvae.conditions import Attribute, Field, Label, Number, Schema
 from condvae.data import Part
 from condvae.fills import fill
@@ -22,10 +23,11 @@ from condvae.subject import beyond_training
 from condvae.tasks import Learned, generate
 from condvae.tints import coloured, tinted
 
-__all__ = ["completions", "effects", "first_request", "samples", "shown_values"]
+__all__ = ["completions", "drawing", "effects", "first_request", "samples", "shown_values"]
 
 ROWS = 12  # rows of a grid, at most
 SAMPLES = 10  # pictures a row
+DRAWINGS = 8  # shown glimpse by glimpse, of no label
 STEPS = 8  # values of the number that a grid of numbers shows
 FEW = 4  # values of a further field
 EDGE = 1 / 32  # share of the rows beyond the least and the greatest number that is shown
@@ -116,6 +118,21 @@ def effects(learned: Learned, seed: int = 0) -> Image | None:
             places = range(1 if field is shown else 0, field.size)
             asked += [(field, value) for place in places for value in rising(field, FEW, place)]
     return rows_of(learned, asked[: 2 * ROWS], seed, alike) if asked else None
+
+
+def drawing(learned: Learned, seed: int = 0) -> Image | None:
+    """The canvas after each glimpse, windows drawn in, a row a value of the first label, with the same noise in every
+    row; of no label, some drawings. None for a model that draws a picture at once.
+    """
+    if not hasattr(learned.model, "glimpses"):
+        return None
+    if not learned.schema.labels:
+        free = canvases(learned, None, DRAWINGS, seed)
+        return strokes.strip(free.images, free.written)
+    field = learned.schema.labels[0]
+    values = shown_values(field.values)
+    found = row_by_row(learned, [{field.name: value} for value in values], seed=seed)
+    return strokes.strip(found.images[:, 0], None if found.written is None else found.written[:, 0], values)
 
 
 def rows_of(

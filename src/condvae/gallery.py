@@ -13,7 +13,7 @@ from condvae import pictures
 from condvae.conditions import Schema
 from condvae.data import Part, unit
 from condvae.densities import LabelMixture
-from condvae.field_pictures import HOLES, completions, effects, first_request, samples, shown_values
+from condvae.field_pictures import HOLES, completions, drawing, effects, first_request, samples, shown_values
 from condvae.joint import JointMixture
 from condvae.latent_maps import Placed, latent_pictures, placed_rows
 from condvae.mixtures import Components, components
@@ -42,7 +42,8 @@ def gallery(
 
     "asked": 64 pictures of one request; "samples": a row a value of the first label, or of a number; "effects": a row a
     value of each further field; "completions": holes of real pictures filled, of a model that fills them;
-    "reconstructions": real pictures above what the model makes of them; "traversal": the most active latent units moved
+    "reconstructions": real pictures above what the model makes of them; "drawing": the canvas after each glimpse, of a
+    model that draws in glimpses; "traversal": the most active latent units moved
     one by one; "components": of the mixture fitted to the latents, where there is one; "latents": posterior samples,
     coloured by the first label or number (two latents as they are, more by PCA); "one-label": all labels beside one,
     for two latents;
@@ -64,6 +65,7 @@ def gallery(
             "effects": effects(learned, seed),
             "completions": completions(learned, part, spread_rows(part, first, len(HOLES)), seed),
             "reconstructions": reconstructions(learned, known) if len(known) else None,
+            "drawing": drawing(learned, seed),
             "traversal": traversal(learned, asked, seed),
             "components": mixture_rows(learned, asked, seed),
         }

@@ -40,6 +40,8 @@ CAPTIONS = {
     "effects": "a row a value of each further field, all else asked alike, with the same noise in every row",
     "completions": "real pictures, what is seen of them (the rest hatched), and five completions of what is hidden",
     "reconstructions": "real pictures, and what the model makes of them through its latents",
+    "drawing": "the canvas after each glimpse, whose number stands above, with the same noise in every row; where the "
+    "model draws through a window, it is the red rectangle, whose line is the wider the more the window blurs",
     "traversal": "one drawing, and what each latent unit does to it, moved by itself by up to two deviations to each "
     "side; the most active unit first",
     "components": "a row a Gaussian of the mixture fitted to the latents, the heaviest first, named by its share of "
@@ -62,6 +64,7 @@ TITLES = {
     "numbers": "Numbers asked and read",
     "calibration": "How sure, and how right, labels are read",
     "reconstructions": "Reconstructions",
+    "drawing": "How it draws",
     "traversal": "What each latent unit does",
     "components": "The mixture of the latents",
     "latents": "Map of the latents",

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from condvae import fonts
 from condvae.errors import Refused
 
-__all__ = ["Images", "checked_count", "in_rows", "pixels", "reduced", "sheet"]
+__all__ = ["Images", "balanced", "checked_count", "in_rows", "pixels", "reduced", "sheet"]
 
 Images = np.ndarray | torch.Tensor
 
@@ -78,14 +78,14 @@ def reduced(images: Images, most: int) -> np.ndarray:
 
 
 def in_rows(tiles: np.ndarray, columns: int | None) -> np.ndarray:
-    across = checked_count(columns, "columns") or _balanced(len(tiles), 16)
+    across = checked_count(columns, "columns") or balanced(len(tiles), 16)
     down = ceil(len(tiles) / across)
     rows = np.full((down * across, *tiles.shape[1:]), PAPER, np.uint8)
     rows[: len(tiles)] = tiles
     return rows.reshape(down, across, *tiles.shape[1:])
 
 
-def _balanced(count: int, most: int) -> int:
+def balanced(count: int, most: int) -> int:
     """Images per row: a divisor of `count` near its root where there is one, so that no row is left short."""
     if count <= 6:
         return count
@@ -114,8 +114,15 @@ def fitted(names: Sequence[str], size: float) -> list[tuple[str, ImageFont.FreeT
     return [fonts.fit(name, fits, TARGET / 3) for name in names]
 
 
-def sheet(blocks: list[np.ndarray], names: Sequence[str] | None, scale: int | str, pad: int | None) -> Image.Image:
-    """Lay out blocks of [R, S, H, W, 3] under each other, the same R names beside each block's rows."""
+def sheet(
+    blocks: list[np.ndarray],
+    names: Sequence[str] | None,
+    scale: int | str,
+    pad: int | None,
+    heads: Sequence[str] = (),
+) -> Image.Image:
+    """Lay out blocks of [R, S, H, W, 3] under each other, the same R names beside each block's rows, and S heads, or
+    none, over the columns of the first."""
     rows, across, height, width, _ = blocks[0].shape
     factor = _factor(scale, rows * height * len(blocks), across * width)
     tall, wide = height * factor, width * factor
@@ -123,17 +130,21 @@ def sheet(blocks: list[np.ndarray], names: Sequence[str] | None, scale: int | st
     if isinstance(gap, bool) or gap < 0:
         raise Refused(f"pad must be 0 or more pixels, but is {pad!r}; leave it out to choose.")
     between = 4 * gap  # blocks stand further apart than rows
-    drawn = fitted(names or (), min(26, max(SMALLEST, tall * 0.3)))
+    letter = min(26, max(SMALLEST, tall * 0.3))
+    drawn, above = fitted(names or (), letter), ceil(1.4 * letter) if heads else 0
     margin = ceil(max(font.getlength(text) for text, font in drawn) + 14) if drawn else 0
     block = rows * (tall + gap) - gap
-    size = (margin + across * (wide + gap) - gap, len(blocks) * (block + between) - between)
+    size = (margin + across * (wide + gap) - gap, above + len(blocks) * (block + between) - between)
     if size[0] * size[1] > LARGEST_PICTURE:
         raise Refused(f"images would make a picture of {size[0]} x {size[1]} pixels; ask for fewer at a time.")
     drawing = Image.new("RGB", (size[0] + 2 * gap, size[1] + 2 * gap), PAPER)
     pen = ImageDraw.Draw(drawing)
+    for s, head in enumerate(heads):
+        text, font = fonts.fit(head, letter, wide)
+        pen.text((gap + margin + s * (wide + gap) + wide / 2, gap + above / 2), text, fill=INK, font=font, anchor="mm")
     for b, tiles in enumerate(blocks):
         for r in range(rows):
-            top = gap + b * (block + between) + r * (tall + gap)
+            top = gap + above + b * (block + between) + r * (tall + gap)
             if drawn:
                 text, font = drawn[r]
                 pen.text((gap + margin - 14, top + tall / 2), text, fill=INK, font=font, anchor="rm")
