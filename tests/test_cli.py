@@ -146,7 +146,7 @@ def test_lists(capsys):
         ("train own.npz --epocsh 3", "Did you mean --epochs"),
         ("train mnits", "did you mean 'mnist'"),
         ("train own.npz --z none", "z was given as 'none'"),
-        ("train own.npz --network cnn", "'conv' or 'mlp'"),
+        ("train own.npz --network cnn", "'conv', 'mlp' or 'draw'"),
         ("train own.npz --epochs +3", "goes with --resume"),
         ("train", "train needs DATA"),
         ("train own.npz --resume runs/x", "--resume RUN goes on as RUN was begun"),
