@@ -8,7 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from condvae.glimpses import GlimpseReader, GlimpseWriter, PictureReader, PictureWriter, Window, read, window_of, write
+from condvae.glimpses import (
+    GlimpseReader,
+    GlimpseWriter,
+    PictureReader,
+    PictureWriter,
+    Window,
+    read,
+    tiling,
+    window_of,
+    write,
+)
 
 FLAT = math.log(1e-9)  # a log variance below every bound
 
@@ -98,6 +108,25 @@ def test_a_window_moves_by_its_gradient_towards_what_is_to_be_read() -> None:
     read(x, window_of(raw, 1, 9, 9), 1).sum().backward()
     assert raw.grad is not None
     assert raw.grad[0, 0] < 0 < raw.grad[0, 1]  # up, and to the right
+
+
+@pytest.mark.parametrize(("n", "side"), [(2, 28), (5, 28), (8, 32), (1, 9)])
+def test_windows_start_by_tiling_the_picture(n: int, side: int) -> None:
+    window = window_of(tiling(n, side, side)[None], n, side, side)
+    assert float(window.stride) == pytest.approx(side / n, rel=1e-5)
+    assert float(window.variance.sqrt()) == pytest.approx(side / n / 2, rel=1e-5)
+    centres = float(window.y) + float(window.stride) * (torch.arange(n) - (n - 1) / 2)
+    assert float(centres[0] + 0.5) == pytest.approx(side / n / 2, abs=1e-4)  # half a stride from the picture's edge
+
+
+@pytest.mark.parametrize("n", [2, 5, 7])
+def test_a_patch_of_ones_at_first_darkens_the_canvas_by_about_one(n: int) -> None:
+    writer = GlimpseWriter(6, (1, 28, 28), n)
+    with torch.no_grad():
+        writer.linear.weight.zero_()
+        writer.linear.bias[5:] = 1
+        ink, window = writer(torch.zeros(1, 6))
+    assert window is not None and float(ink.mean()) == pytest.approx(1, abs=1e-5)
 
 
 def test_half_precision_leaves_filters_as_they_are() -> None:

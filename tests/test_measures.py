@@ -17,6 +17,7 @@ from condvae.data import Part
 from condvae.distances import moments, pairwise
 from condvae.errors import Refused
 from condvae.evaluation import Evaluation, Likelihood, Obedience, Share
+from condvae.findings import Sharpness
 from condvae.heads import Bernoulli, DiscretisedLogistic, diagonal
 from condvae.images import as_images
 from condvae.judges import Judge, JudgeCard, JudgeReading
@@ -455,6 +456,25 @@ def test_the_fitted_prior_is_advised_only_where_it_was_not_used(prior):
     words = verdicts(5.0, 4, 4, None, half, None, like, (0.5, 0.5), prior)
     assert any("obeyed in part" in sentence and "Worst: a (70 %)" in sentence for sentence in words)
     assert any("the fitted prior" in sentence for sentence in words) == (prior == "model")
+
+
+def test_nothing_is_advised_that_a_model_of_several_codes_cannot_do():
+    like = Likelihood(mean=80, standard_error=1, images=10, k=1, effective_mean=1, effective_least=1)
+    part = Share(right=70, of=100)
+    half = Obedience(
+        field="sign", overall=part, per_label={"a": part}, chance=0.5, judge_accuracy=0.99, judge="judge: known"
+    )
+    blurred = Sharpness(ratio=0.4, standard_error=0.01, drawings=9)
+    told = {codes: " ".join(blamed(half, like, blurred, codes)) for codes in (1, 10)}
+    for word in ("the fitted prior", "A z of 6 would do", "critic"):
+        assert word in told[1] and word not in told[10]
+    assert "Most of z is idle" in told[10] and "blurry" in told[10] and "lower temperature" in told[10]
+
+
+def blamed(obedience: Obedience, likelihood: Likelihood, sharpness: Sharpness, codes: int) -> list[str]:
+    """The verdicts on a model of 40 units, of which 3 are active."""
+    found = (obedience, None, likelihood, (0.5, 0.5), "model")
+    return verdicts(5.0, 3, 40, None, *found, sharpness=sharpness, codes=codes)
 
 
 @pytest.mark.parametrize("wrong", [{"k": 0}, {"limit": -1}, {"draws": 0}, {"prior": "best"}, {"field": "sin"}])

@@ -14,7 +14,17 @@ from torch import Tensor, nn
 
 from condvae.nets import Shape
 
-__all__ = ["GlimpseReader", "GlimpseWriter", "PictureReader", "PictureWriter", "Window", "read", "window_of", "write"]
+__all__ = [
+    "GlimpseReader",
+    "GlimpseWriter",
+    "PictureReader",
+    "PictureWriter",
+    "Window",
+    "read",
+    "tiling",
+    "window_of",
+    "write",
+]
 
 PARAMETERS = 5  # of a window
 LOG_RANGE = (-8.0, 8.0)  # of logarithms: a filter from a fiftieth of a pixel to 54 pixels wide, and nothing overflows
@@ -60,6 +70,17 @@ def window_of(parameters: Tensor, n: int, height: int, width: int) -> Window:
     return Window((height + 1) / 2 * (y + 1) - 1, (width + 1) / 2 * (x + 1) - 1, whole * stride, variance, intensity)
 
 
+def tiling(n: int, height: int, width: int) -> Tensor:
+    """The parameters [5] of a window whose filters tile the picture from edge to edge, each as wide as its share.
+
+    Where a network's windows start. Two filters to a side that start at the corners and a pixel wide, as the parameters
+    0 have them, see nothing of a picture whose edges are empty, nor where to go.
+    """
+    side = max(height, width)
+    stride, whole = side / n, (side - 1) / max(n - 1, 1)
+    return torch.tensor([0.0, 0.0, 2 * math.log(stride / 2), math.log(stride / whole), 0.0]).clamp(*LOG_RANGE)
+
+
 def read(pictures: Tensor, window: Window, n: int) -> Tensor:
     """What is seen of pictures [B, C, H, W] through a window, [B, C, n, n]: the channels share it."""
     with torch.autocast(pictures.device.type, enabled=False):  # half precision would blur where the window stands
@@ -83,6 +104,8 @@ class GlimpseReader(nn.Module):
         super().__init__()
         self.n = n
         self.window = nn.Linear(hidden, PARAMETERS)
+        with torch.no_grad():
+            self.window.bias.copy_(tiling(n, *shape[1:]))
         self.stays, self.moves = 0, 2 * shape[0] * n * n
 
     def stay(self, x: Tensor) -> Tensor:
@@ -116,6 +139,10 @@ class GlimpseWriter(nn.Module):
         super().__init__()
         self.shape, self.n = shape, n
         self.linear = nn.Linear(hidden, PARAMETERS + shape[0] * n * n)
+        with torch.no_grad():
+            self.linear.bias[:PARAMETERS] = tiling(n, *shape[1:])
+            # filters so wide thin the ink out: a patch of ones is to darken the canvas by one
+            self.linear.bias[PARAMETERS - 1] = -2 * math.log(max(shape[1:]) / n)
 
     def forward(self, output: Tensor) -> tuple[Tensor, Window]:
         """(what is added to the canvas [B, C, H, W], through which window)."""

@@ -34,7 +34,8 @@ SAMPLES = 10  # importance samples behind each label of a classification
 class Passes:
     """One pass of every image: ELBO [N] and KL [N] in nats, mean KL of each unit [Z], active units, the protocol.
 
-    hidden: the mean share of the pixels that are scored, 1 for a model that fills no holes.
+    hidden: the mean share of the pixels that are scored, 1 for a model that fills no holes. codes: latents that a
+    picture is drawn from.
     """
 
     elbo: np.ndarray
@@ -44,6 +45,7 @@ class Passes:
     protocol: str
     eight_bit: bool
     hidden: float = 1.0
+    codes: int = 1
 
 
 def inferred(subject: Subject) -> Passes:
@@ -52,7 +54,7 @@ def inferred(subject: Subject) -> Passes:
     bound, divergence = np.empty(total), np.empty(total)
     groups = conditions_of(subject)
     units = within = None
-    binary, head = True, None
+    binary, head, codes = True, None, 0
     with evaluating(subject.model):
         for rows, kept in chunks(total):
             x, trace = observed_pass(subject, rows, subject.settled)
@@ -65,7 +67,7 @@ def inferred(subject: Subject) -> Passes:
                 units, within = np.zeros(each.shape[1]), Within(int(groups.max()) + 1, each.shape[1])
             units += each.sum(0).cpu().numpy()
             within.add(means.double().cpu().numpy(), groups[kept])
-            head = trace.x
+            head, codes = trace.x, len(trace.codes)
             binary = binary and bool(((x == 0) | (x == 1)).all())
             if subject.progress is not None:
                 subject.progress("bound", kept.stop, total)
@@ -73,7 +75,8 @@ def inferred(subject: Subject) -> Passes:
     active = int((within.variance() > ACTIVE).sum())
     hidden = hidden_share(subject)
     words = protocol_words(head, subject.learned.binarise, binary, subject.seed) + hole_words(subject, hidden)
-    return Passes(bound, divergence, units / total, active, words, isinstance(head, DiscretisedLogistic), hidden)
+    eight_bit = isinstance(head, DiscretisedLogistic)
+    return Passes(bound, divergence, units / total, active, words, eight_bit, hidden, codes)
 
 
 def hidden_share(subject: Subject) -> float:

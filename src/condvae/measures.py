@@ -148,6 +148,7 @@ def evaluate(
             sharp,
             manifolds,
             distance,
+            passes.codes,
         ),
     )
 

@@ -54,6 +54,7 @@ def verdicts(
     sharpness: Sharpness | None = None,
     manifolds: Manifolds | None = None,
     nearness: Nearness | None = None,
+    codes: int = 1,
 ) -> list[str]:
     """The verdicts, the bad ones first.
 
@@ -63,8 +64,9 @@ def verdicts(
         others: the obedience of further labels. numbers: of numbers. completion: of a model that fills holes.
         frequencies: field name -> the frequencies of a label's values. reading: how surely the first label is read.
         sharpness, manifolds, nearness: of the drawings, beside real images.
+        codes: latents that a picture is drawn from; where each depends on those before, no density is fitted to them.
     """
-    fitted = prior == "model" and completion is None  # a model that fills holes keeps its own prior
+    fitted = prior == "model" and completion is None and codes == 1  # a model that fills holes keeps its own prior
     redraw = "draw with the fitted prior or at a lower temperature" if fitted else "draw at a lower temperature"
     alone = len(frequencies or {}) + len(numbers) < 2
     what = "The condition" if alone or obedience is None else obedience.field
@@ -73,12 +75,12 @@ def verdicts(
     found += [about_number(name, entry, redraw) for one in numbers for name, entry in named_entries(one)]
     found += [about_reading(reading)] if reading is not None else []
     found += [about_holes(completion)] if completion is not None else []
-    bad = [*about_latents(rate, active, units, diversity), *(sentence for told, _ in found for sentence in told)]
+    bad = [*about_latents(rate, active, units, diversity, codes), *(sentence for told, _ in found for sentence in told)]
     good = [heeded for _, heeded in found if heeded is not None]
     poor, varied = about_diversity(diversity, "The pictures of a label" if shares else "The pictures", redraw)
     if not any("ignores z" in sentence for sentence in bad):
         bad += poor or about_recall(manifolds, redraw)
-    bad += [*about_sharpness(sharpness, redraw), *about_copies(nearness)]
+    bad += [*about_sharpness(sharpness, redraw, codes == 1), *about_copies(nearness)]
     if varied is not None:
         good.append(varied)
     if likelihood is not None and likelihood.k > 1 and likelihood.effective_mean < 2:
@@ -89,8 +91,8 @@ def verdicts(
     return bad + good
 
 
-def about_latents(rate: float, active: int, units: int, diversity: Diversity | None) -> list[str]:
-    """Whether the code z is used."""
+def about_latents(rate: float, active: int, units: int, diversity: Diversity | None, codes: int = 1) -> list[str]:
+    """Whether the code z is used, or all codes together."""
     alike = diversity is not None and _below(diversity.pixels.ratio, ALIKE)
     if active == 0 or rate < SILENT or alike:
         signs = [f"its KL is {rate:.2f} nats", f"{active} of {units} units are active within a condition"]
@@ -101,9 +103,10 @@ def about_latents(rate: float, active: int, units: int, diversity: Diversity | N
             "warm_up, with less beta, or with a decoder that is weaker without z."
         ]
     if units >= 4 and active < FEW_UNITS * units:
+        enough = f"A z of {2 * active} would do; free_bits" if codes == 1 else "Free_bits"
         return [
-            f"Most of z is idle: {active} of {units} units are active within a condition. A z of {2 * active} would "
-            "do; free_bits or a longer warm_up may wake more units."
+            f"Most of z is idle: {active} of {units} units are active within a condition. {enough} or a longer warm_up "
+            "may wake more units."
         ]
     return []
 

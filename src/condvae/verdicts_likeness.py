@@ -11,15 +11,16 @@ MISSED, MISSED_OF = 0.3, 0.5  # recall, and recall beside that of real training 
 COPIED = 0.5  # of real images' distance to training images: below it drawings are near copies
 
 
-def about_sharpness(found: Sharpness | None, redraw: str) -> list[str]:
-    """Whether drawings are far less sharp, or far noisier, than real images."""
+def about_sharpness(found: Sharpness | None, redraw: str, judged: bool = True) -> list[str]:
+    """Whether drawings are far less sharp, or far noisier, than real images; judged: if it can have a critic."""
     if found is None or BLURRY <= found.ratio <= NOISY:
         return []
     told = f"the energy of their gradients is {found.text()} of that of real images"
     if found.ratio < BLURRY:
+        critic = "with a critic (adversarial 1), " if judged else ""
         return [
-            f"The drawings are blurry: {told}. Train with a calibrated likelihood (gaussian, sigma optimal), with a "
-            "critic (adversarial 1), on deep features (likelihood perceptual), or longer (epochs)."
+            f"The drawings are blurry: {told}. Train with a calibrated likelihood (gaussian, sigma optimal), on deep "
+            f"features (likelihood perceptual), {critic}or longer (epochs)."
         ]
     return [f"The drawings are noisier than real images: {told}. Train longer (epochs), or {redraw}."]
 
