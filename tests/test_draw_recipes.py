@@ -65,6 +65,17 @@ def test_they_resolve(name: str) -> None:
         fitting = Fitting(collect(x, None if free else {"digit": ["1", "2"] * 12}), settings)
         model, s = fitting.training.model, fitting.settings
         assert isinstance(model, DRAW) and model.steps == (16 if colour else 64 if "t64" in variant else 10)
-        assert (s.z, s.lstm, s.read, s.write) == ((100, 256, 8, 8) if colour else (100, 256, 2, 5))
+        read = 8 if colour else 5 if variant == "choice-read-5" else 2
+        assert (s.z, s.lstm, s.read, s.write) == (100, 256, read, 8 if colour else 5)
+        assert s.attention == (variant != "choice-no-attention")
         assert (s.likelihood, s.binarise) == (("gaussian", "grey") if colour else ("bernoulli", "dynamic"))
-        assert variant not in draw.GOALS or set(made.variants) == set(draw.GOALS)
+        choices = {one for one in made.variants if one.startswith("choice")}
+        assert variant not in draw.GOALS or set(made.variants) == set(draw.GOALS) | choices
+
+
+def test_choices_are_read_on_held_out_training_images_alone() -> None:
+    outcome = outcome_of(True, "choice-all")
+    outcome.history[-1]["validation"] = {"loss": 7.5, "rate": 2.5}
+    values, lines = draw.measure(replace(outcome, collection=replace(outcome.collection, test=None)))
+    assert values == {"held_out_minus_elbo": 7.5, "held_out_kl": 2.5}
+    assert [line.obtained for line in lines] == [7.5, 2.5]
