@@ -142,6 +142,7 @@ RECIPES = [
         draw=standard_pictures,
         variants={"t10": SHORT, "t10-conditional": SHORT, "t64": LONG, "t64-conditional": LONG, **CHOICES},
         unconditional=frozenset({"t10", "t64"}),
+        half=True,
         seeds=(0,),
     ),
     of_slides("draw", "DRAW of the slides: no label", True),
