@@ -19,16 +19,19 @@ import condvae
 from condvae import maps, pictures
 from condvae.data import unit
 from condvae.datasets import load
+from condvae.draw_studio import draw
 from condvae.drawn_faces import FACTORS, draw_faces, random_factors
 from condvae.hands import write
 from condvae.plots_few import errors_by_labels
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
 from condvae.recipes.guidance import plotted
 from condvae.recipes.sharper import DATA
+from condvae.strokes import strip
 from condvae.strolls import components, interpolate, traverse
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "pictures"
+STROKES = 0  # the seed of what DRAW draws
 FACES = 6  # the seed of the drawn faces, chosen among the first eight
 
 
@@ -173,7 +176,28 @@ def remedies(runs: Path) -> None:
         in_few_colours(drawn, f"sharper-{data}")
 
 
+def glimpses(runs: Path) -> None:
+    """How the zoo's DRAW model draws each digit, still and moving, and reads real ones; house numbers in colour."""
+    folder = ROOT / "zoo" / "mnist-draw"
+    if (folder / "run.json").is_file():
+        draw(str(folder), out=str(OUT / "draw-strip.png"), seed=STROKES)
+        draw(str(folder), n=3, out=str(OUT / "draw.gif"), seed=STROKES)
+        part = load("mnist").test
+        assert part is not None
+        x, names = unit(part.x[:4]).numpy(), list(part.labels["digit"][:4])
+        seen = condvae.load(folder).canvases_of(x, {"digit": names})
+        steps = seen.images.shape[1]
+        rows = np.stack([np.repeat(x[:, None], steps, 1), seen.images], 1).reshape(-1, *seen.images.shape[1:])
+        windows = np.stack([seen.read, seen.written], 1).reshape(-1, steps, 4)  # pyright: ignore
+        labels = [word for name in names for word in (f"a {name}, read", "redrawn")]
+        pictures.save(strip(rows, windows, labels), OUT / "draw-read.png")
+    coloured = runs / "chen-fang-ju-conditional-draw-svhn"
+    if (coloured / "run.json").is_file():
+        draw(str(coloured), out=str(OUT / "draw-svhn.png"), seed=STROKES)
+
+
 if __name__ == "__main__":
+    glimpses(ROOT / "runs")
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)
     line()
