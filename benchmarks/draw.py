@@ -89,17 +89,19 @@ def forms(collection: Any, batch: int, glimpses: int, steps: int, rounds: int, m
         for name, form in FORMS.items()
         for threads in sorted({1, most})
     }
-    named = {f"{name}, {threads} threads": one for (name, threads), one in made.items()}
+    named = {f"{name} on {threads}": one for (name, threads), one in made.items()}
     rates = measure(named, dict.fromkeys(named, steps), rounds)
-    values: dict[str, Any] = {name: round(statistics.median(row)) for name, row in rates.items()}
-    for name, threads in made:
-        key, plain = f"{name}, {threads} threads", f"eager, {threads} threads"
-        if name != "eager":
-            values[f"{key} / {plain}"] = ratio(rates[key], rates[plain])
-        if threads > 1:
-            values[f"{key} / 1 thread"] = ratio(rates[key], rates[f"{name}, 1 threads"])
-    values["seconds of compiling"] = round(max(one.first for (name, _), one in made.items() if "compiled" in name), 1)
-    return values
+    return {
+        key: {
+            "form": name,
+            "threads": threads,
+            "images_per_second": round(statistics.median(rates[key])),
+            "to_eager": ratio(rates[key], rates[f"eager on {threads}"]),
+            "to_one_thread": ratio(rates[key], rates[f"{name} on 1"]),
+            "seconds_of_the_first_step": round(one.first, 1),
+        }
+        for (key, one), (name, threads) in zip(named.items(), made, strict=True)
+    }
 
 
 def lengths(collection: Any, batch: int, steps: int, rounds: int, threads: int) -> dict[str, Any]:
@@ -108,9 +110,9 @@ def lengths(collection: Any, batch: int, steps: int, rounds: int, threads: int) 
     counts = {name: steps if int(name) <= 16 else max(1, steps // 4) for name in made}
     rates = measure(made, counts, rounds)
     return {
-        f"{name} glimpses": {
-            "images/s": round(statistics.median(row)),
-            "milliseconds an image and glimpse": round(1000 / statistics.median(row) / int(name), 4),
+        name: {
+            "images_per_second": round(statistics.median(row), 1),
+            "milliseconds_an_image_and_glimpse": round(1000 / statistics.median(row) / int(name), 4),
         }
         for name, row in rates.items()
     }
@@ -142,6 +144,7 @@ def main(
     """
     from condvae.datasets import load
 
+    torch._dynamo.config.recompile_limit = 64  # pyright: ignore  # each contender compiles the cell for itself
     load_before, start, most = load_average(), time.perf_counter(), threads or torch.get_num_threads()
     collection = load("mnist", data_dir)
     values = {

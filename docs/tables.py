@@ -341,6 +341,34 @@ def flaw(name: str) -> str:
     return table(["ranking", "agrees with people", "digits"], rows) if rows else ""
 
 
+def draw_speed(name: str) -> str:
+    """Images/s of training DRAW, a row a form; and what a glimpse costs, a row a number of them."""
+    found = next((run["values"] for run in runs(name)), None)
+    if found is None:
+        return ""
+
+    def times(ratios: Mapping[str, float]) -> str:
+        return f"{ratios['median']:.2f} ({ratios['least']:.2f} to {ratios['greatest']:.2f})"
+
+    header = ["", "threads", "images/s", "of eager, as many threads", "of one thread", "seconds of the first step"]
+    rows = [
+        [
+            one["form"],
+            str(one["threads"]),
+            f"{one['images_per_second']:,}",
+            "" if one["form"] == "eager" else times(one["to_eager"]),
+            "" if one["threads"] == 1 else times(one["to_one_thread"]),
+            f"{one['seconds_of_the_first_step']:.1f}",
+        ]
+        for one in found["forms"].values()
+    ]
+    lengths = [
+        [count, f"{one['images_per_second']:,}", f"{one['milliseconds_an_image_and_glimpse']:.3f}"]
+        for count, one in found["lengths"].items()
+    ]
+    return table(header, rows) + "\n" + table(["glimpses", "images/s", "ms an image and glimpse"], lengths)
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "specialists": specialists,
     "faces": faces,
@@ -349,6 +377,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "faces-restyled": faces_restyled,
     "remedies": remedies,
     "flaw": flaw,
+    "draw-speed": draw_speed,
     "few": few,
     "few-choices": few_choices,
     "pyro": beside_pyro,

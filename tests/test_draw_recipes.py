@@ -65,8 +65,7 @@ def test_they_resolve(name: str) -> None:
         fitting = Fitting(collect(x, None if free else {"digit": ["1", "2"] * 12}), settings)
         model, s = fitting.training.model, fitting.settings
         assert isinstance(model, DRAW) and model.steps == (16 if colour else 64 if "t64" in variant else 10)
-        read = 8 if colour else 5 if variant == "choice-read-5" else 2
-        assert (s.z, s.lstm, s.read, s.write) == (100, 256, read, 8 if colour else 5)
+        assert (s.z, s.lstm, s.read, s.write) == ((100, 256, 8, 8) if colour else (100, 256, 2, 5))
         assert s.attention == (variant != "choice-no-attention")
         assert (s.likelihood, s.binarise) == (("gaussian", "grey") if colour else ("bernoulli", "dynamic"))
         choices = {one for one in made.variants if one.startswith("choice")}

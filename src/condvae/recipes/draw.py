@@ -90,13 +90,12 @@ BRIEF: dict[str, Any] = {**SHORT, "epochs": 5}
 CHOICES: dict[str, dict[str, Any]] = {
     "choice-all": BRIEF,
     "choice-no-attention": {**BRIEF, "attention": False},
-    "choice-read-5": {**BRIEF, "read": 5},
 }
 MNIST: dict[str, Any] = {**PAPER, **SHORT, "epochs": 8}
 SVHN: dict[str, Any] = {
     **PAPER,
     **{"glimpses": 16, "read": 8, "write": 8, "likelihood": "gaussian", "binarise": "grey", "batch": 64},
-    **{"hold_out": 400, "precision": "bf16", "epochs": 40},
+    **{"hold_out": 400, "precision": "bf16", "epochs": 24},
 }
 
 
