@@ -17,6 +17,7 @@ from PIL.Image import open as open_image
 
 import condvae
 from condvae import maps, pictures
+from condvae.canvases import row_by_row
 from condvae.data import unit
 from condvae.datasets import load
 from condvae.draw_studio import draw
@@ -26,7 +27,7 @@ from condvae.plots_few import errors_by_labels
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
 from condvae.recipes.guidance import plotted
 from condvae.recipes.sharper import DATA
-from condvae.strokes import strip
+from condvae.strokes import animate, strip
 from condvae.strolls import components, interpolate, traverse
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,11 +182,14 @@ def glimpses(runs: Path) -> None:
     folder = ROOT / "zoo" / "mnist-draw"
     if (folder / "run.json").is_file():
         draw(str(folder), out=str(OUT / "draw-strip.png"), seed=STROKES)
-        draw(str(folder), n=3, out=str(OUT / "draw.gif"), seed=STROKES)
+        run = condvae.load(folder)
+        ten = row_by_row(run.learned, [{"digit": str(digit)} for digit in range(10)], 1, STROKES)
+        assert ten.written is not None
+        animate(ten.images.swapaxes(0, 1), ten.written.swapaxes(0, 1), OUT / "draw.gif")
         part = load("mnist").test
         assert part is not None
         x, names = unit(part.x[:4]).numpy(), list(part.labels["digit"][:4])
-        seen = condvae.load(folder).canvases_of(x, {"digit": names})
+        seen = run.canvases_of(x, {"digit": names})
         steps = seen.images.shape[1]
         rows = np.stack([np.repeat(x[:, None], steps, 1), seen.images], 1).reshape(-1, *seen.images.shape[1:])
         windows = np.stack([seen.read, seen.written], 1).reshape(-1, steps, 4)  # pyright: ignore
