@@ -74,7 +74,7 @@ def test_they_resolve(name: str) -> None:
 
 def test_choices_are_read_on_held_out_training_images_alone() -> None:
     outcome = outcome_of(True, "choice-all")
-    outcome.history[-1]["validation"] = {"loss": 7.5, "rate": 2.5}
-    values, lines = draw.measure(replace(outcome, collection=replace(outcome.collection, test=None)))
+    history = [{"epoch": 1, "validation": {"loss": 7.5, "rate": 2.5}}]
+    values, lines = draw.measure(replace(outcome, history=history, collection=replace(outcome.collection, test=None)))
     assert values == {"held_out_minus_elbo": 7.5, "held_out_kl": 2.5}
     assert [line.obtained for line in lines] == [7.5, 2.5]
