@@ -195,9 +195,9 @@ def glimpses(runs: Path) -> None:
         windows = np.stack([seen.read, seen.written], 1).reshape(-1, steps, 4)  # pyright: ignore
         labels = [word for name in names for word in (f"a {name}, read", "redrawn")]
         pictures.save(strip(rows, windows, labels), OUT / "draw-read.png")
-    coloured = runs / "chen-fang-ju-conditional-draw-svhn"
+    coloured = runs / "chen-fang-ju-draw-svhn"
     if (coloured / "run.json").is_file():
-        draw(str(coloured), out=str(OUT / "draw-svhn.png"), seed=STROKES)
+        draw(str(coloured), n=6, out=str(OUT / "draw-svhn.png"), seed=STROKES)
 
 
 if __name__ == "__main__":
