@@ -258,11 +258,17 @@ def test_second_ctrl_c_raises_and_the_handler_is_put_back(capsys):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_saves_and_the_resumed_training_is_the_uninterrupted_one():
     """Bitwise: also in the middle of an epoch."""
     train = ["own.npz", *SMALL, "--density", "none"]
     command = [sys.executable, "-m", "condvae", "train", *train, "--epochs", "1000000", "--out", "cut"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # whoever runs the tests in the background may have Ctrl-C ignored, which a child would inherit
+    with subprocess.Popen(command, **pipes, preexec_fn=heed_ctrl_c) as child:
         assert child.stderr is not None
         for line in child.stderr:
             if line.startswith("epoch 2/"):
