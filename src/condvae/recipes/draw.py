@@ -83,7 +83,7 @@ PAPER: dict[str, Any] = {
     "warm_up": 0.02,
     "hold_out": 1000,
 }
-# bfloat16 is a third faster on a processor that has it; on a GPU small steps wait for one another either way
+# bfloat16 is a quarter faster on a processor that has it (benchmarks/draw.py); not tried at 64 glimpses
 SHORT: dict[str, Any] = {"glimpses": 10, "epochs": 30, "precision": "bf16"}
 LONG: dict[str, Any] = {"glimpses": 64, "epochs": 25}
 BRIEF: dict[str, Any] = {**SHORT, "epochs": 5}
