@@ -200,7 +200,8 @@ def test_from_a_training_to_all_tasks(tmp_path) -> None:
 
 def test_a_density_may_be_fitted_to_the_topmost_latents(tmp_path) -> None:
     x, _, truth = signs(120)
-    run = fit(x, {"sign": truth}, progress=False, out=tmp_path / "run", **{**TINY, "density": "gaussian", "epochs": 3})
+    settings: dict[str, Any] = {**TINY, "density": "gaussian", "epochs": 3}
+    run = fit(x, {"sign": truth}, progress=False, out=tmp_path / "run", **settings)
     own, fitted = (run.generate({"sign": "a"}, n=6, prior=prior) for prior in ("model", "fitted"))
     assert not np.array_equal(own, fitted)
     assert np.array_equal(fitted, load(tmp_path / "run").generate({"sign": "a"}, n=6))
@@ -208,7 +209,8 @@ def test_a_density_may_be_fitted_to_the_topmost_latents(tmp_path) -> None:
 
 def test_holes_are_filled() -> None:
     x, _, truth = signs(120)
-    run = fit(x, {"sign": truth}, progress=False, **{**TINY, "holes": "halves"})
+    settings: dict[str, Any] = {**TINY, "holes": "halves"}
+    run = fit(x, {"sign": truth}, progress=False, **settings)
     pictures = np.asarray(x, np.float32).reshape(-1, 1, 8, 8)[:9]
     seen = np.zeros((9, 1, 8, 8), bool)
     seen[..., :4] = True

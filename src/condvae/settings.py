@@ -125,6 +125,8 @@ class Settings(BaseModel):
     features_first: float = Field(0.0, ge=0, lt=1)
     """Share of the training in which a plain VAE learns features of the pictures, as many as z; on samples of them M2
     then learns, by dense networks (M1+M2); 0 = no features, M2 reads pixels (with infer)."""
+    head_features: int = Field(24, ge=1)
+    """Channels of the feature map that an autoregressive likelihood reads."""
     context: int = Field(1, ge=1)
     """Masked layers that read the pixels drawn before (with an autoregressive likelihood)."""
     logistics: int = Field(5, ge=1)
@@ -234,6 +236,7 @@ class Overrides(TypedDict, total=False):
     mixup: float
     auxiliary: int
     features_first: float
+    head_features: int
     context: int
     logistics: int
     blind: float

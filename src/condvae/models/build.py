@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from condvae.autoregressive import FEATURES, AutoregressiveHead
+from condvae.autoregressive import AutoregressiveHead
 from condvae.choice import ChoiceHead, ClassPrior
 from condvae.classifiers import ConvClassifier, DenseClassifier
 from condvae.conditions import Label, Schema
@@ -117,7 +117,9 @@ def climbing(s: Settings, schema: Schema, shape: Shape) -> Ladder:
             after = channels(place + 1, len(read), whole, s.width)
             grows.append(Grow(wide, after, read[place + 1], act, 1))
         else:
-            grows.append(Grow(wide, out, None if whole else sizes[-1], act, 3))
+            # what stands around a pixel an autoregressive layer sees itself, and a wide map is dear to convolve
+            kernel = 1 if s.likelihood == "autoregressive" and not whole else 3
+            grows.append(Grow(wide, out, None if whole else sizes[-1], act, kernel))
     return Ladder(
         Reader(shape[0] + partial, read, whole, s.width, s.features, s.blocks, told, act),
         prior_of(s, told, shape if partial else None),
@@ -202,7 +204,7 @@ def features_of(s: Settings, shape: Shape) -> tuple[nn.Module, int]:
             raise Refused(
                 "likelihood='autoregressive' is for grey pictures, got colour ones; use 'gaussian' or 'logistic'"
             )
-        return AutoregressiveHead(FEATURES, blind=s.blind, layers=s.context), FEATURES
+        return AutoregressiveHead(s.head_features, blind=s.blind, layers=s.context), s.head_features
     if s.likelihood == "logistic-mixture":
         head = LogisticMixtureHead(shape[0], s.logistics)
         return head, head.features
