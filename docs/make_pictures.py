@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL.Image import Dither, Image
 from PIL.Image import open as open_image
 
@@ -23,16 +24,20 @@ from condvae.datasets import load
 from condvae.draw_studio import draw
 from condvae.drawn_faces import FACTORS, draw_faces, random_factors
 from condvae.hands import write
+from condvae.nets import evaluating
+from condvae.noise import RowNoise
 from condvae.plots_few import errors_by_labels
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
 from condvae.recipes.guidance import plotted
 from condvae.recipes.sharper import DATA
 from condvae.strokes import animate, strip
 from condvae.strolls import components, interpolate, traverse
+from condvae.trace import Draw
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "pictures"
 STROKES = 0  # the seed of what DRAW draws
+SIZES = ("vector", "4 x 4", "7 x 7", "14 x 14")  # of the levels of a ladder of 28 x 28 pixels
 FACES = 6  # the seed of the drawn faces, chosen among the first eight
 
 
@@ -200,7 +205,35 @@ def glimpses(runs: Path) -> None:
         draw(str(coloured), n=6, out=str(OUT / "draw-svhn.png"), seed=STROKES)
 
 
+def levels() -> None:
+    """What each level of the zoo's ladder says: drawings, with the levels above a size kept and the rest anew."""
+    folder = ROOT / "zoo" / "mnist-ladder"
+    if not (folder / "run.json").is_file():
+        return
+    learned = condvae.load(folder).learned
+    rows, each = np.arange(10), 3
+    columns = learned.schema.index({"digit": [str(digit) for digit in rows]}, len(rows))
+    c = learned.condition(columns, rows)
+    counts = learned.model.levels  # pyright: ignore
+    with evaluating(learned.model):
+        first = Draw(RowNoise(STROKES, rows))
+        whole = learned.model(c, draw=first)
+        sheet, labels = [whole.x.picture(first)], ["drawn"]
+        for size, kept in zip(SIZES, np.cumsum(counts), strict=False):
+            for again in range(each):
+                z = [z if level < kept else None for level, z in enumerate(whole.z)]
+                moved = learned.model(c, z=z, draw=Draw(RowNoise(STROKES + 1 + again, rows)))
+                sheet.append(learned.model(c, z=moved.z, draw=first).x.picture(first))  # painted with the same noise
+                labels.append(f"{size} kept" if not again else "")
+    stacked = torch.stack(sheet).numpy()
+    pictures.save(pictures.grid(stacked, labels=labels, scale=2), OUT / "ladder-levels.png")
+    run = condvae.load(folder)
+    drawn = run.generate({"digit": [str(digit) for digit in rows]}, n=12, seed=3)
+    pictures.save(pictures.grid(drawn, labels=[str(digit) for digit in rows], scale=2), OUT / "ladder.png")
+
+
 if __name__ == "__main__":
+    levels()
     glimpses(ROOT / "runs")
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)

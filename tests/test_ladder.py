@@ -61,7 +61,7 @@ def test_levels_stand_where_they_are_asked_for() -> None:
     assert [z.shape[1] for z in trace.z] == [3, 2 * 16, 2 * 16, 2 * 64]  # the vector; two of 4 x 4; one of 8 x 8
     vectors, x, c = case("ladder-vectors")
     assert [z.shape[1] for z in vectors(c, x, draw=noise(len(x))).z] == [3, 3, 3]
-    assert len(trace.codes) == 4
+    assert len(trace.codes) == 4 and model.levels == (1, 2, 1) and vectors.levels[0] == 3
 
 
 def test_a_level_knows_those_above_and_its_posterior_starts_as_its_prior() -> None:

@@ -65,6 +65,12 @@ class Ladder(Bounded):
         return self.pixels
 
     @property
+    def levels(self) -> tuple[int, ...]:
+        """How many levels of latents stand at each size, the vector's first."""
+        each = [sum(isinstance(block, Rung) for block in stack) for stack in self.stacks]  # type: ignore[union-attr]
+        return (each[0] + 1, *each[1:])
+
+    @property
     def last(self) -> nn.Conv2d:
         """The convolution that gives the head its features."""
         grow = self.grows[-1]
