@@ -86,15 +86,15 @@ LADDER: dict[str, Any] = {
     "likelihood": "autoregressive",
     "head_features": 16,
     "context": 3,
-    "blind": 0.04,
+    "blind": 0.06,
     "binarise": "dynamic",
-    "batch": 128,
-    "lr": 2e-3,
+    "batch": 64,
+    "lr": 1.5e-3,
     "schedule": "cosine",
     "average": 0.999,
     "warm_up": 0.02,
     "hold_out": 1000,
-    "epochs": 22,
+    "epochs": 20,
 }
 PLAIN: dict[str, Any] = {"likelihood": "bernoulli", "epochs": 16}  # every pixel independent of the others, given z
 SHORT: dict[str, Any] = {"epochs": 2, "blind": 0.3}
