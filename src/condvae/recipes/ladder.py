@@ -115,7 +115,7 @@ COLOUR: dict[str, Any] = {
     "average": 0.999,
     "warm_up": 0.1,
     "hold_out": 500,
-    "epochs": 10,
+    "epochs": 8,
 }
 
 RECIPES = [
