@@ -38,7 +38,7 @@ from condvae.learned import (
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
 from condvae.objectives import log_weights
-from condvae.trace import Condition, Draw, Latent, Trace, sample
+from condvae.trace import Condition, Draw
 
 ENTRIES = 2**20  # pixels scored at once, samples included: bounds the memory
 SMALL = 64  # a table's row counts as so many: its latents cost more than its few entries, and a chunk is padded
@@ -310,20 +310,12 @@ def weight_blocks(
 ) -> Iterator[Tensor]:
     """log weights of k samples a row in blocks [<= samples, B], float64. The first k samples do not depend on k.
 
-    The encoder runs once: a later block draws from the posterior of the first. Where latents depend on one another
-    (several of them), each block is a pass of its own.
+    What the model reads of x whatever the noise (`Model.look`) it reads once; each block is a pass.
     """
-    kept: Latent | None = None
+    looked = cast(Any, model).look(c, x)
     for block in range(-(-k // samples)):
         draw = Draw(RowNoise(seed, np.stack([rows, np.full_like(rows, block)], 1), x.device), k=samples)
-        if kept is None or kept.q is None:
-            trace: Trace = model(c, x, draw=draw)
-            kept = trace.latents[0] if len(trace.latents) == 1 else None
-        else:
-            z = sample(kept.q, draw, 0)
-            trace = model(c, z=(z,), draw=draw)
-            trace = Trace((Latent(trace.latents[0].p, kept.q, z),), trace.x, samples, trace.scored)
-        yield log_weights(trace, x).double()[: k - block * samples]
+        yield log_weights(model(c, looked, draw=draw), x).double()[: k - block * samples]
 
 
 def shifted(progress: Progress | None, before: int, total: int) -> Progress | None:

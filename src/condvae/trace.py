@@ -21,6 +21,17 @@ Role = Literal["code", "label", "auxiliary"]
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """What a model read of pictures under a condition, `Model.look`: a pass takes it in the pictures' place.
+
+    Each model that reads once what many passes need adds what that is, of B rows; it never depends on noise.
+    """
+
+
+Shown = Tensor | Looked  # pictures [B, C, H, W], or what `Model.look` made of them
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """What is asked, as tensors: `vector` [N, D]; D = 0 where there is nothing to ask for.
 
