@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from condvae.temperatures import said
+
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"(<!-- table: ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Run = Mapping[str, Any]
@@ -146,6 +148,27 @@ def guidance(name: str) -> str:
             low, high = (f"{100 * end:.1f}" for end in found["obedience_interval"])
             read = f"{percent(found['obedience'])} [{low}, {high}]"
             rows.append([f"{found['strength']:g}", read, number(found["frechet"]), f"{found['draws']:,}"])
+    return table(header, rows) if rows else ""
+
+
+def warmth(name: str) -> str:
+    """Obedience and Frechet distance at each temperature that was tried, of the runs that tried some."""
+    header = ["", "temperature", "asked label read back", "Frechet distance", "diversity of features, real = 1"]
+    header += ["sharpness, real = 1", "drawings", "chosen"]
+    rows = []
+    for run in runs(name):
+        chosen = run["values"].get("chosen")
+        for found in run["values"].get("temperatures", ()):
+            read = ""
+            if "obedience" in found:
+                low, high = (f"{100 * end:.1f}" for end in found["obedience_interval"])
+                read = f"{percent(found['obedience'])} [{low}, {high}]"
+            cells = [number(found.get(key)) for key in ("frechet", "diversity_features", "sharpness")]
+            drawn = f"{found['draws']:,}" if "draws" in found else ""
+            mark = "yes" if found["temperature"] == chosen else ""
+            rows.append(
+                [f"{run['variant']}, seed {run['seed']}", said(found["temperature"]), read, *cells, drawn, mark]
+            )
     return table(header, rows) if rows else ""
 
 
@@ -386,6 +409,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "choices": choices,
     "defaults": defaults,
     "guidance": guidance,
+    "warmth": warmth,
 }
 
 

@@ -46,7 +46,8 @@ class Autoregressive(Pixels):
     def picture(self, draw: Draw) -> Tensor:
         """Each pixel's probability given the pixels drawn before it, [B, 1, H, W]: a draw with its edges kept grey.
 
-        At temperature 0 the pixels before it are the more probable ones instead of drawn ones.
+        The pixels before it are drawn as the model has them, whatever the temperature of the codes, but at 0, where
+        they are the more probable ones. Of several codes that of the last one decides, which is nearest to the pixels.
         """
         return self.head.paint(self.parameters, draw)[1]
 
@@ -137,7 +138,7 @@ class AutoregressiveHead(nn.Module):
     def paint(self, features: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Pixel by pixel: (drawn pixels, their probabilities), both [B, 1, H, W]."""
         rows, _, height, width = features.shape
-        warm = draw.heat(0) > 0
+        warm = draw.heat(PIXELS) > 0
         noise = draw.noise.uniform((rows, 1, height, width), PIXELS).to(features) if warm else None
         canvas = features.new_full((rows, height + self.above, width + 2 * self.aside), -1.0)
         shown = features.new_zeros(rows, 1, height, width)

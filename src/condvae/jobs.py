@@ -15,7 +15,8 @@ from condvae.conditions import Field, Label, Number, Picture
 from condvae.data import Collection, Part
 from condvae.errors import Refused
 from condvae.gallery import known_labels
-from condvae.intake import part_of
+from condvae.intake import Heat, heat_of, part_of
+from condvae.learned import temperature_in
 from condvae.measures import evaluate as measure
 from condvae.panel import Panel, halved, judges_for
 from condvae.progress import counter
@@ -27,6 +28,7 @@ from condvae.report import Section
 from condvae.reporting import flattering, unseen_part, with_test
 from condvae.runs import Run, load
 from condvae.settings import settings_of
+from condvae.table_tasks import as_learnt
 
 __all__ = ["evaluate", "list_data", "list_recipes", "reproduce", "resume", "train"]
 
@@ -128,10 +130,13 @@ def evaluate(
     limit: int | None = None,
     data_dir: str | None = None,
     quiet: bool = False,
+    temperature: Heat = 1.0,
 ) -> Reply:
     """How good a run is, on its own data's test part or on DATA: numbers, and a verdict in words."""
     found = load(run)
+    heat = temperature_in(found.learned, heat_of(temperature))
     if found.outputs is not None:
+        as_learnt(heat)
         own = api.recorded_data(found.facts, data_dir) if data is None else None
         return table_studio.evaluate(found, own, data, k, limit, None if quiet else stages())
     if data is None:
@@ -165,6 +170,7 @@ def evaluate(
         progress=watch,
         unjudged=panel.missing,
         unseen=unseen,
+        temperature=heat,
     )
     lines = (
         f"{found.path}, measured on {whence} of {collection.name}",

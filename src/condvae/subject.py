@@ -24,6 +24,7 @@ from condvae.panel import Reader
 from condvae.regress_net import Regressor
 from condvae.scores import CLASSIFY_SAMPLES, marginal, posterior
 from condvae.tasks import generate
+from condvae.temperatures import Temperature
 
 Progress = Callable[[str, int, int], None]  # (what is measured, done, total)
 
@@ -37,6 +38,7 @@ class Subject:
 
     given: as it was given, with the holes that were cut; settled: with nothing left open. holes: the kind of the holes
     that were cut here into the images, "" where none were. unseen: the rows that no judge was trained on; None = all.
+    temperature: of the drawings.
     """
 
     learned: Learned
@@ -48,6 +50,7 @@ class Subject:
     progress: Progress | None
     holes: str = ""
     unseen: np.ndarray | None = None
+    temperature: Temperature = 1.0
 
     @property
     def judged(self) -> np.ndarray:
@@ -79,7 +82,7 @@ class Subject:
     def drawn(self, asked: dict[str, list], n: int, seed: int, prior: str | None) -> np.ndarray:
         """n drawings of each request, [N, n, C, H, W], as `generate` makes them; without requests [n, C, H, W]."""
         with beyond_training():
-            return generate(self.learned, asked or None, n, seed, prior=prior)
+            return generate(self.learned, asked or None, n, seed, self.temperature, prior)
 
 
 @contextmanager
@@ -98,6 +101,7 @@ def subject_of(
     seed: int,
     progress: Progress | None = None,
     unseen: np.ndarray | None = None,
+    temperature: Temperature = 1.0,
 ) -> Subject:
     """The subject of these images; holes are cut into them where the model fills holes and none are given.
 
@@ -116,7 +120,7 @@ def subject_of(
             unseen = None if unseen is None else np.flatnonzero(np.isin(rows, unseen))
         told[picture.name] = cut(learned, images, holes, seed)
     settled = settle(learned, images, told)
-    return Subject(learned, learned.using(prior), images, told, settled, seed, progress, holes, unseen)
+    return Subject(learned, learned.using(prior), images, told, settled, seed, progress, holes, unseen, temperature)
 
 
 def cut(learned: Learned, images: Images, holes: str, seed: int) -> np.ndarray:

@@ -20,12 +20,12 @@ from condvae.models.draw import samples_in
 from condvae.models.m2 import copies
 from condvae.nets import repeated, seen_channels
 from condvae.rungs import Grow, Reader, Rung, Start, Unfold, VectorPosterior
-from condvae.trace import Condition, Draw, Trace, given_z, settle
+from condvae.trace import Condition, Draw, Looked, Shown, Trace, given_z, settle
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a ladder reads of pictures x [B, C, H, W]: features at every size, the vector's first."""
+class Climbed(Looked):
+    """Features of pictures at every size, the vector's first."""
 
     maps: list[Tensor]
 
@@ -83,12 +83,15 @@ class Ladder(Bounded):
         other.stacks, other.grows, other.objective = self.stacks, self.grows, self.objective
         return other
 
-    def look(self, c: Condition, x: Tensor) -> Looked:
-        """What is read of x, once for however many passes follow."""
+    def look(self, c: Condition, x: Shown) -> Climbed:
+        """What the reader makes of x: all that a pass sees of it."""
+        if isinstance(x, Climbed):
+            return x
+        assert isinstance(x, Tensor)
         seen = x * 2 - 1
         if self.sight is not None:
             seen = torch.cat([seen, self.partial(c)], 1)
-        return Looked(self.reader(seen, c.vector))
+        return Climbed(self.reader(seen, c.vector))
 
     def partial(self, c: Condition) -> Tensor:
         """The partial picture as networks read it, [B, C + 1, H, W]."""
@@ -98,7 +101,7 @@ class Ladder(Bounded):
     def forward(
         self,
         c: Condition,
-        x: Tensor | Looked | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Trace:
@@ -106,7 +109,7 @@ class Ladder(Bounded):
         draw = draw or Draw()
         k = samples_in(z) or draw.k
         single, told = Draw(draw.noise, draw.temperature), c.vector.repeat(k, 1)
-        looked = self.look(c, x) if isinstance(x, Tensor) else x
+        looked = None if x is None else self.look(c, x)
         posterior = None if looked is None else self.posterior(looked.maps[0], c.vector)
         latents = [settle(self.prior(c), posterior, given_z(z, 0), Draw(draw.noise, draw.temperature, k), 0)]
         features = self.start(latents[0].z.flatten(0, -2), Condition(told))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from condvae.recipes.best_mnist import SAMPLES, choice
 from condvae.recipes.draw import drawn_lines
 from condvae.recipes.drawing import standard_pictures
 from condvae.recipes.proof import proof
+from condvae.recipes.warming import warmth_of
 from condvae.tasks import importance
 
 GOAL = 81.0  # nats, -log p(x|y), in 45 minutes on two cores
@@ -49,7 +51,8 @@ def measure(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
     if outcome.variant.startswith("choice"):
         return choice(outcome)
     values = likelihood(outcome, SAMPLES)
-    drawn = proof(outcome, "model")
+    warm = warmth_of(outcome, prior="model")
+    drawn, cool = proof(outcome, "model"), proof(outcome, "model", warm["chosen"])
     told = bool(outcome.learned.schema.labels)
     nats, what = values["nll"], "-log p(x|y)" if told else "-log p(x)"
     lines = [
@@ -57,7 +60,10 @@ def measure(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
         Line("-ELBO, nats", None, values["minus_elbo"]),
         Line("KL of the latents, held-out images, nats", None, values["validation"]["rate"]),
     ]
-    return {**values, "proof_model": drawn}, lines + drawn_lines(drawn, OBEDIENT)
+    lines += drawn_lines(drawn, OBEDIENT)
+    at = f"at temperatures {', '.join(f'{one:g}' for one in warm['chosen'])}, chosen on training images"
+    lines += [replace(line, what=f"{line.what}, {at}") for line in drawn_lines(cool, OBEDIENT)]
+    return {**values, **warm, "proof_model": drawn, "proof_chosen": cool}, lines
 
 
 def measure_colour(outcome: Outcome) -> tuple[dict[str, Any], list[Line]]:
