@@ -27,6 +27,7 @@ from condvae.hands import write
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
 from condvae.plots_few import errors_by_labels
+from condvae.plots_warmth import warmth
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
 from condvae.recipes.guidance import plotted
 from condvae.recipes.sharper import DATA
@@ -205,6 +206,16 @@ def glimpses(runs: Path) -> None:
         draw(str(coloured), n=6, out=str(OUT / "draw-svhn.png"), seed=STROKES)
 
 
+def warmths() -> None:
+    """Obedience and Frechet distance of the ladder's drawings against their temperature."""
+    found = ROOT / "results" / "ladder-mnist.json"
+    for run in json.loads(found.read_text(encoding="utf-8"))["runs"] if found.is_file() else []:
+        values = run["values"]
+        if "temperatures" in values:
+            title = "zoo/mnist-ladder, read on training images"
+            pictures.save(warmth(values["temperatures"], values["chosen"], title), OUT / "ladder-temperature.png")
+
+
 def levels() -> None:
     """What each level of the zoo's ladder says: drawings, with the levels above a size kept and the rest anew."""
     folder = ROOT / "zoo" / "mnist-ladder"
@@ -234,6 +245,7 @@ def levels() -> None:
 
 if __name__ == "__main__":
     levels()
+    warmths()
     glimpses(ROOT / "runs")
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)
