@@ -65,6 +65,7 @@ def test_a_number_is_as_many_equal_ones(name: str) -> None:
     learned, codes = shrunk(name), CODES.get(name, 1)
     assert codes_of(learned) == codes
     for heat in (1.0, 0.6, 0.0):
+        each: Any
         for each in ([heat] * codes, (heat,) * codes, np.full(codes, heat), torch.full((codes,), heat).double()):
             one = tasks.generate(learned, {"sign": ["a", None]}, n=3, seed=4, temperature=heat)
             assert np.array_equal(one, tasks.generate(learned, {"sign": ["a", None]}, n=3, seed=4, temperature=each))
@@ -196,7 +197,7 @@ def test_an_evaluation_is_of_drawings_at_that_temperature() -> None:
     assert warm.diversity is not None and cold.diversity is not None and cold.frechet is not None
     assert cold.diversity.pixels.drawn < 0.5 * warm.diversity.pixels.drawn
     assert warm.frechet is not None and cold.frechet.distance > warm.frechet.distance
-    told = "Temperature of the drawings: 0.3; bound, likelihood are of the model as it is."
+    told = "Temperature of the drawings: 0.3; all else is of the model as it is."
     assert cold.temperature == 0.3 and told in cold.sentences() and warm.temperature == 1
     assert not any("Temperature" in sentence for sentence in warm.sentences())
     assert Evaluation.model_validate_json(cold.model_dump_json()) == cold

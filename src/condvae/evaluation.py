@@ -168,7 +168,7 @@ class Evaluation(Finding):
             f"Prior of {behind} and drawings: {self.prior}; what was not given: {self.unknown}.",
         ]
         if alike(self.temperature) != 1:
-            how.append(f"Temperature of the drawings: {said(self.temperature)}; {behind} are of the model as it is.")
+            how.append(f"Temperature of the drawings: {said(self.temperature)}; all else is of the model as it is.")
         if self.likelihood is not None and self.likelihood.images < self.images:
             how.append(
                 f"The importance-weighted likelihood is of {self.likelihood.images:,} of "

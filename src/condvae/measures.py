@@ -113,7 +113,7 @@ def evaluate(
     return Evaluation(
         protocol=passes.protocol,
         prior=used,
-        temperature=temperature if isinstance(temperature, float) else list(temperature),
+        temperature=list(temperature) if isinstance(temperature, tuple) else temperature,
         unknown=unknown_words(subject),
         images=len(subject.images),
         seed=seed,

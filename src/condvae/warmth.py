@@ -163,7 +163,7 @@ def curve(
 def spread(learned: Learned, temperature: Temperature) -> Each:
     """A temperature as one for each latent; Refused where it cannot be one."""
     found = temperature_in(learned, temperature)
-    return (found,) * codes_of(learned) if isinstance(found, float) else found
+    return found if isinstance(found, tuple) else (found,) * codes_of(learned)
 
 
 def at_random(
