@@ -231,6 +231,8 @@ def levels() -> None:
         whole = learned.model(c, draw=first)
         sheet, labels = [whole.x.picture(first)], ["drawn"]
         for size, kept in zip(SIZES, np.cumsum(counts), strict=False):
+            if kept == sum(counts):  # nothing is left to be drawn anew
+                break
             for again in range(each):
                 z = [z if level < kept else None for level, z in enumerate(whole.z)]
                 moved = learned.model(c, z=z, draw=Draw(RowNoise(STROKES + 1 + again, rows)))
