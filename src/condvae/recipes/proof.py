@@ -16,15 +16,25 @@ def proof(outcome: Outcome, prior: str) -> dict[str, Any]:
 
     Of a model without a condition the same but obedience: the judge lends its features alone.
     """
+    return drawn_of(evaluated(outcome, prior))
+
+
+def evaluated(outcome: Outcome, prior: str) -> Evaluation:
+    """All that is measured of drawings at the test set's labels, and the bound on all test images; hardly anything of
+    the importance-weighted likelihood, which takes longest."""
     part, learned = outcome.collection.test, outcome.learned
     assert part is not None
     asked = {field.name: part.labels[field.name] for field in learned.schema.labels}
     asked |= {field.name: part.numbers[field.name] for field in learned.schema.numbers}
-    found = evaluate(learned, part.x, asked, outcome.judge(), outcome.collection.train, 1, 10, prior, draws=DRAWS)
+    return evaluate(learned, part.x, asked, outcome.judge(), outcome.collection.train, 1, 10, prior, draws=DRAWS)
+
+
+def drawn_of(found: Evaluation) -> dict[str, Any]:
+    """What an evaluation says of drawings, as plain numbers."""
     assert found.frechet is not None and found.diversity is not None
     sharp, near, overlap = found.sharpness, found.nearness, found.manifolds
     return {
-        "prior": prior,
+        "prior": found.prior,
         "draws": found.frechet.drawings,
         **obedience_of(found),
         "frechet": found.frechet.distance,
