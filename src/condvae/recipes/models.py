@@ -1,7 +1,8 @@
 """models: every model of the house on one protocol, one budget and one set of test images. A recipe of our own.
 
-Binarised MNIST, the label told, as many epochs as about four minutes of one core buy. Networks and rates are those of
-the recipes and defaults that the house has for each model; nothing was tuned for this table. `docs/models.md` has it.
+Binarised MNIST, the label told, as many epochs as about two minutes of one quiet core buy, four where the machine is
+busy. Networks and rates are those of the recipes and defaults that the house has for each model; nothing was tuned for
+this table. `docs/models.md` has it.
 
 A further model is one entry of VARIANTS, the page of `docs/` that tells of it, and its name in `docs/tables.py`.
 """
@@ -134,18 +135,18 @@ SHARED: dict[str, Any] = {"binarise": "dynamic", "hold_out": HELD, "density_comp
 CONV: dict[str, Any] = {"network": "conv", "likelihood": "bernoulli"}  # all else as the house has it by default
 M2: dict[str, Any] = {**DENSE, "infer": "digit", "classify": 20.0, "density": "auto"}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "dense": {**SABOUR, "epochs": 36},
-    "conv": {**CONV, "epochs": 4},
-    "learned-prior": {**CONV, "prior": "learned", "epochs": 4},
-    "mixture-prior": {**CONV, "prior": "mixture", "epochs": 4},
+    "dense": {**SABOUR, "epochs": 20},
+    "conv": {**CONV, "epochs": 2},
+    "learned-prior": {**CONV, "prior": "learned", "epochs": 2},
+    "mixture-prior": {**CONV, "prior": "mixture", "epochs": 2},
     # blind as it is where best-mnist trains as briefly
-    "autoregressive": {**BEST[0].settings, **BEST[0].variants["choice-all"], "precision": "32", "epochs": 3},
-    "vae": {**CONV, "epochs": 4},
-    "m2": {**M2, "epochs": 21},
-    "m1-m2": {**M2, "features_first": 0.3, "epochs": 27},
-    "gan": {**CONV, "prior": "mixture", "adversarial": 1.0, "epochs": 2},
-    "deep-features": {"likelihood": "perceptual", "epochs": 2},
-    "draw": {**DRAW, "glimpses": 10, "epochs": 3},
+    "autoregressive": {**BEST[0].settings, **BEST[0].variants["choice-all"], "precision": "32", "epochs": 2},
+    "vae": {**CONV, "epochs": 2},
+    "m2": {**M2, "epochs": 12},
+    "m1-m2": {**M2, "features_first": 0.3, "epochs": 15},
+    "gan": {**CONV, "prior": "mixture", "adversarial": 1.0, "epochs": 1},
+    "deep-features": {"likelihood": "perceptual", "epochs": 1},
+    "draw": {**DRAW, "glimpses": 10, "epochs": 2},
 }
 VARIANTS = {name: {**settings, **SHARED} for name, settings in VARIANTS.items()}
 VARIANTS["deep-features"]["binarise"] = "grey"  # features are of grey pictures
@@ -159,13 +160,13 @@ RECIPES = [
         settings={},
         protocol="MNIST, 59,000 training images binarised anew each time they are read (deep-features: grey), 1,000 "
         "held out, which choose nothing; the label told (vae: none; m2, m1-m2: inferred, and known throughout); "
-        "float32, one thread, as many epochs as about four minutes of one core buy, counted on a quiet machine; -ELBO "
-        "and KL of all 10,000 test images, one seeded binarisation, one posterior sample an image; -log p(x|y), of "
-        f"vae -log p(x), of the same {WEIGHED:,} test images for every model, drawn by the seed, {K} importance "
-        f"samples each; nats, without log p(label); {DRAWS:,} drawings at the labels of the test images, decoder "
-        "means, temperature 1, read by a judge trained on real grey training images alone; under the model's own prior "
-        "and, where one can be fitted, under the density fitted to training latents; images/s of one core: processor "
-        f"time, drawing {CHUNK} pictures under the default prior",
+        "float32, one thread, as many whole epochs as about two minutes of one core buy on a quiet machine, which a "
+        "busy one stretches to twice that; -ELBO and KL of all 10,000 test images, one seeded binarisation, one "
+        f"posterior sample an image; -log p(x|y), of vae -log p(x), of the same {WEIGHED:,} test images for every "
+        f"model, drawn by the seed, {K} importance samples each; nats, without log p(label); {DRAWS:,} drawings at the "
+        "labels of the test images, decoder means, temperature 1, read by a judge trained on real grey training images "
+        "alone; under the model's own prior and, where one can be fitted, under the density fitted to training "
+        f"latents; images/s of one core: processor time, drawing {CHUNK} pictures under the default prior",
         measure=measure,
         draw=pictures,
         variants=VARIANTS,
