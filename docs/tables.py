@@ -392,6 +392,93 @@ def draw_speed(name: str) -> str:
     return table(header, rows) + "\n" + table(["glimpses", "images/s", "ms an image and glimpse"], lengths)
 
 
+MODELS = {  # variant of the recipe `models` -> what it is called, and the page that tells of it
+    "dense": ("CVAE, dense", "cvae.md"),
+    "conv": ("CVAE, convolutional", "cvae.md"),
+    "learned-prior": ("the same, learned prior", "cvae.md"),
+    "mixture-prior": ("the same, mixture prior", "cvae.md"),
+    "autoregressive": ("autoregressive", "best-mnist.md"),
+    "ladder": ("ladder", "ladder.md"),
+    "ladder-autoregressive": ("ladder, autoregressive", "ladder.md"),
+    "draw": ("DRAW", "draw.md"),
+    "m2": ("M2", "few-labels.md"),
+    "m1-m2": ("M1+M2", "few-labels.md"),
+    "gan": ("CVAE-GAN", "sharper.md"),
+    "deep-features": ("deep features", "features.md"),
+    "vae": ("VAE, no label", "cvae.md"),
+}
+
+
+def models(kind: str) -> str:
+    """Every model of the house on one protocol, a row a model: its "likelihood", or its "drawings"."""
+    found = {run["variant"]: run for run in runs("models")}
+    make = {"likelihood": model_likelihood, "drawings": model_drawings}[kind]
+    order = [*(name for name in MODELS if name in found), *(name for name in found if name not in MODELS)]
+    rows = []
+    for variant in order:
+        name, page = MODELS.get(variant, (variant, ""))
+        rows.append([f"[{name}]({page})" if page else name, *make(found[variant])])
+    return table(["", *MODEL_HEADERS[kind]], rows) if rows else ""
+
+
+MODEL_HEADERS = {
+    "likelihood": [
+        "parameters",
+        "epochs",
+        "minutes of training, of one core",
+        "images/s trained",
+        "-ELBO, own prior",
+        "KL",
+        "-log p, K = 100, own prior",
+        "effective samples",
+        "-log p, K = 100, fitted density",
+    ],
+    "drawings": [
+        "obedience, own prior",
+        "Frechet distance",
+        "diversity",
+        "obedience, fitted density",
+        "Frechet distance",
+        "diversity",
+        "images/s drawn",
+    ],
+}
+
+
+def model_likelihood(run: Run) -> list[str]:
+    """Size, time and nats of one model."""
+    v = run["values"]
+    own, fitted = v["model"], v.get("fitted", {})
+    nats = [
+        f"{one['nll']:.2f} ± {one['nll_standard_error']:.2f}" if "nll" in one else "none" if one else ""
+        for one in (own, fitted)
+    ]
+    return [
+        f"{v['parameters']:,}",
+        str(v["epochs"]),
+        f"{run['cpu_minutes']:.1f}",
+        f"{v['images_a_second_trained']:,.0f}",
+        f"{own['minus_elbo']:.2f}" if "minus_elbo" in own else "none",
+        f"{own['kl']:.1f}",
+        nats[0],
+        f"{own['effective_samples']:.1f}" if "effective_samples" in own else "",
+        nats[1],
+    ]
+
+
+def model_drawings(run: Run) -> list[str]:
+    """What a judge says of one model's drawings, under each prior; beside each distance that of real images."""
+    v = run["values"]
+    cells: list[str] = []
+    for one in (v["model"], v.get("fitted")):
+        cells += [
+            "" if one is None or "obedience" not in one else percent(one["obedience"]),
+            "" if one is None else f"{one['frechet']:.2f} ({one['frechet_real']:.2f})",
+            "" if one is None else f"{one['diversity_pixels']:.2f}",
+        ]
+    return [*cells, f"{v['images_a_second_drawn']:,.0f}"]
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "specialists": specialists,
     "faces": faces,
@@ -401,6 +488,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "remedies": remedies,
     "flaw": flaw,
     "draw-speed": draw_speed,
+    "models": models,
     "few": few,
     "few-choices": few_choices,
     "pyro": beside_pyro,

@@ -33,6 +33,7 @@ SMALL: dict[str, Any] = {
     "lstm": 16,
     "read": 2,
     "write": 3,
+    "density_components": 4,
 }
 SHAPE = (1, 8, 8)
 FOLDER = TemporaryDirectory()  # of random features, gone when the tests are done
@@ -85,10 +86,8 @@ def cases() -> dict[str, Settings]:
     """Name -> shrunk settings: each recipe's variants, then the options that no recipe uses."""
     found: dict[str, Settings] = {}
     for recipe in recipes():
-        if recipe.features:  # they stand among the options, whose features are at hand
-            continue
         for variant in recipe.variants:
-            if variant.startswith("choice"):  # what they leave out stands among the options
+            if variant.startswith("choice") or variant in recipe.features:  # what they are stands among the options
                 continue
             whole = recipe.settings_for(variant)
             small = {name: value for name, value in SMALL.items() if name != "z" or whole.get("z", 9) > 3}

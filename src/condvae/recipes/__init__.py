@@ -36,6 +36,7 @@ NAMES = {
     "best-few-labels": "few_labels",
     "few-labels-choices": "few_labels",
     "faces": "faces",
+    "models": "models",
 }
 
 
