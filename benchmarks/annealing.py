@@ -137,7 +137,7 @@ def main(
     images: int = 200,
     temperatures: tuple[int, ...] = (100, 1000),
     chains: int = 16,
-    leapfrogs: int = 10,
+    leapfrogs: int = 6,
     prior: str = "model",
     seed: int = 0,
     out: Path = RESULTS / "annealing.json",
