@@ -26,6 +26,7 @@ from condvae.drawn_faces import FACTORS, draw_faces, random_factors
 from condvae.hands import write
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
+from condvae.plots_bounds import bounds_by_samples
 from condvae.plots_few import errors_by_labels
 from condvae.plots_warmth import warmth
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
@@ -103,6 +104,23 @@ def errors() -> None:
     if curves:
         drawn = errors_by_labels(curves, "MNIST: test error with few labels", GOALS_BY_COUNT)
         pictures.save(drawn, OUT / "few-labels.png")
+
+
+def bounds() -> None:
+    """Bounds on log p(x | c) over the number of samples, of the first committed annealing; nothing where there is
+    none."""
+    path = ROOT / "results" / "benchmarks" / "annealing.json"
+    if not path.is_file():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))["runs"][0]["values"]
+    count, annealed = list(found["annealing"].items())[-1]
+    levels = {
+        f"annealed, {int(count):,} temperatures": (annealed["mean"], annealed["above_importance"]["standard_error"]),
+        "ELBO": (found["elbo"]["mean"], 0.0),
+    }
+    curve = {int(k): one["mean"] for k, one in found["importance"].items()}
+    title = f"log p(x | c): {found['images']} MNIST test images, three lower bounds"
+    pictures.save(bounds_by_samples(curve, levels, title, "posterior samples"), OUT / "likelihood.png")
 
 
 def faces() -> None:
@@ -255,6 +273,7 @@ if __name__ == "__main__":
     walks()
     strengths()
     errors()
+    bounds()
     faces()
     asked_faces()
     recovered(ROOT / "runs")

@@ -479,7 +479,48 @@ def model_drawings(run: Run) -> list[str]:
     return [*cells, f"{v['images_a_second_drawn']:,.0f}"]
 
 
+def bounds(name: str) -> str:
+    """Every bound on log p(x | c) of the same images, from the ELBO to annealing, a row each."""
+
+    def nats(found: Mapping[str, float], sign: str = "") -> str:
+        return f"{found['mean']:{sign}.3f} ± {found['standard_error']:.3f}"
+
+    parts = []
+    for run in runs(name):
+        v = run["values"]
+        last = list(v["annealing"])[-1]
+        header = [run["variant"], "mean log p(x given c), nats", f"annealing at {int(last):,} temperatures is above by"]
+        rows = []
+        for count, found in v["importance"].items():
+            what = "importance sampling, K = " + f"{int(count):,}" + " (the ELBO)" * (count == "1")
+            rows.append([what, nats(found), nats(found["below_annealing"], "+")])
+        for count, found in v["annealing"].items():
+            what = f"annealed, {int(count):,} temperatures, {v['chains']} chains"
+            rows.append([what, nats(found), "" if count == last else nats(found["below_annealing"], "+")])
+        parts.append(table(header, rows))
+    return "\n".join(parts)
+
+
+def chains(name: str) -> str:
+    """How the chains of each annealing went, a row a run and number of temperatures."""
+    header = ["", "temperatures", "transitions accepted", "effective chains: mean", "least"]
+    header += ["images whose K = 5,000 is above", "annealed less K = 5,000, image by image", "minutes of one core"]
+    rows = []
+    for run in runs(name):
+        for count, found in run["values"]["annealing"].items():
+            apart = found["above_importance"]
+            went = [
+                percent(found["acceptance"]),
+                *(f"{found['effective_chains'][key]:.1f}" for key in ("mean", "least")),
+            ]
+            away = [percent(1 - apart["share_of_images_above"]), f"{apart['least']:+.2f} to {apart['greatest']:+.2f}"]
+            rows.append([run["variant"], f"{int(count):,}", *went, *away, f"{found['cpu_minutes']:.1f}"])
+    return table(header, rows) if rows else ""
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
+    "bounds": bounds,
+    "chains": chains,
     "specialists": specialists,
     "faces": faces,
     "faces-bounds": faces_bounds,
