@@ -18,7 +18,6 @@ import cyclopts
 import numpy as np
 import torch
 from bench import RESULTS, load_average, publish
-from scipy.special import logsumexp
 
 import condvae
 from condvae.annealing import Annealed, Plan, annealing
@@ -59,7 +58,7 @@ def importance_weights(learned: Learned, prior: str, x: np.ndarray, columns: Col
 def bounds(weights: np.ndarray, k: int) -> np.ndarray:
     """The importance-weighted bound of k samples, [N] nats: its mean over disjoint blocks of k weights of [N, K]."""
     blocks = weights[:, : weights.shape[1] // k * k].reshape(len(weights), -1, k)
-    return (logsumexp(blocks, 2) - math.log(k)).mean(1)
+    return (np.logaddexp.reduce(blocks, 2) - math.log(k)).mean(1)
 
 
 def over(values: np.ndarray) -> dict[str, float]:
@@ -174,7 +173,7 @@ def main(
     weights = importance_weights(loaded.learned, prior, x, columns, COUNTS[-1], seed)
     seconds = time.process_time() - begun
     most = bounds(weights, COUNTS[-1])
-    effective = np.exp(2 * logsumexp(weights, 1) - logsumexp(2 * weights, 1))
+    effective = np.exp(2 * np.logaddexp.reduce(weights, 1) - np.logaddexp.reduce(2 * weights, 1))
     found = {
         str(count): annealed(
             loaded.learned,
