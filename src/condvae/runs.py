@@ -261,9 +261,18 @@ class Run:
         return tasks.classify(self.learned, x, field, given, CLASSIFY_SAMPLES if k is None else k)
 
     def log_prob(
-        self, x: Any, given: Asked | None = None, k: int = 500, seed: int = 0, prior: str | None = None
+        self,
+        x: Any,
+        given: Asked | None = None,
+        k: int = 500,
+        seed: int = 0,
+        prior: str | None = None,
+        unknown: str | None = None,
     ) -> np.ndarray:
         """log p(x | c) by k importance samples, float64 [N] nats, under the run's protocol of grey pixels.
+
+        unknown: what is done with fields that are not given, so with given=None all: "sum" over their values, or
+        "blank" input, by default the latter where training saw one.
 
         Of a table, which holds the columns of x and those of c: of standardised numbers (densities) and names
         (probabilities) together; unknown cells are not scored. Raises Refused, also where a run has no likelihood:
@@ -271,7 +280,7 @@ class Run:
         """
         if self.outputs is not None:
             x, given = rows_given(self.learned, x, given)
-        return tasks.log_prob(self.learned, x, given, k, seed, prior)
+        return tasks.log_prob(self.learned, x, given, k, seed, prior, unknown=unknown)
 
     def embed(self, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:
         """Posterior means of x's latents [N, Z]; a posterior draw where seeded. x may be a table, where it was one."""
@@ -288,6 +297,7 @@ class Run:
         limit: int | None = None,
         prior: str | None = None,
         progress: Callable[[str, int, int], None] | None = None,
+        unknown: str | None = None,
     ) -> Any:
         """How good the model is on x [N, C, H, W] with what is given of it, in numbers and words: an `Evaluation`.
 
@@ -298,13 +308,13 @@ class Run:
         first label's. By default each is the one pinned for the data, else one trained once on the run's training
         images where they are in memory and x is not of them, else on half of x, and kept in the user's cache; drawings
         are then like the other half. k: importance samples an image (100); limit: images whose likelihood is
-        weighed (1,000; 0 = all). Raises Refused.
+        weighed (1,000; 0 = all); unknown: of fields that are not given, as in `log_prob`. Raises Refused.
         """
         if self.outputs is not None:
             from condvae.table_measures import evaluate_rows
 
             rows, told = rows_given(self.learned, x, given)
-            return evaluate_rows(self.learned, rows, told, k, limit, prior, progress=progress)
+            return evaluate_rows(self.learned, rows, told, k, limit, prior, progress=progress, unknown=unknown)
         from condvae.measures import evaluate
 
         real = self.collection.train if self.collection is not None and self.schema.fields else None
@@ -324,6 +334,7 @@ class Run:
             progress=progress,
             unjudged=panel.missing,
             unseen=panel.unseen,
+            unknown=unknown,
         )
 
     def _judge(self, x: Any, given: Asked) -> Panel:
