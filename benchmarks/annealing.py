@@ -27,9 +27,9 @@ from condvae.images import as_images
 from condvae.learned import Asked, Columns, Learned, chunks, columns_of, observe, take
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.scores import weight_blocks
 from condvae.storage import read_json, write_json
 from condvae.subject import chosen
+from condvae.weighing import weight_blocks
 
 COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BLOCK = 1024  # samples of one pass

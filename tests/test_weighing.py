@@ -72,7 +72,7 @@ def readers(model: Model) -> list[nn.Module]:
 
 @pytest.mark.parametrize("name", [name for name in LIKELY if name not in DRAWS])
 def test_the_encoder_runs_once_a_chunk_of_images_however_many_samples(name: str, monkeypatch) -> None:
-    monkeypatch.setattr("condvae.scores.ENTRIES", ENTRIES)
+    monkeypatch.setattr("condvae.weighing.ENTRIES", ENTRIES)
     learned = learned_of(name)
     model: Any = learned.model
     seen: dict[nn.Module, int] = {}
@@ -101,7 +101,7 @@ def test_the_encoder_runs_once_a_chunk_of_images_however_many_samples(name: str,
 
 @pytest.mark.parametrize("name", LIKELY)
 def test_no_pass_holds_more_than_a_fixed_number_of_entries(name: str, monkeypatch) -> None:
-    monkeypatch.setattr("condvae.scores.ENTRIES", ENTRIES)
+    monkeypatch.setattr("condvae.weighing.ENTRIES", ENTRIES)
     learned = learned_of(name)
     passed: list[int] = []
     head = learned.model.head  # type: ignore[union-attr]
@@ -119,8 +119,8 @@ def test_no_pass_holds_more_than_a_fixed_number_of_entries(name: str, monkeypatc
 @pytest.mark.parametrize("name", ONE)
 @pytest.mark.parametrize("k", [5, 32, 100])
 def test_the_bound_is_the_mean_weight_computed_step_by_step(name: str, k: int, monkeypatch) -> None:
-    """z = mean + sigma * noise, that of block b being that of (row, b); then p(x | z, c) p(z | c) / q(z | x, c)."""
-    monkeypatch.setattr("condvae.scores.ENTRIES", ENTRIES)
+    """z = mean + sigma * noise, that of block b being (row, b)'s; then p(x | z, c) p(z | c) / q(z | x, c)."""
+    monkeypatch.setattr("condvae.weighing.ENTRIES", ENTRIES)
     learned = learned_of(name)
     parts: Any = getattr(learned.model, "vae", learned.model)
     x, _ = batch_of(learned.schema, rows=2)

@@ -297,8 +297,12 @@ def evaluate(
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     data_dir: str | None = None,
     quiet: Plain = False,
+    leave_out: Words = None,
+    unknown: str | None = None,
 ) -> None:
     """Measure a run: bound, likelihood, obedience by an independent judge, diversity, collapse; and say it in words.
+
+    Begun again after an interruption, it goes on with the images that were not weighed yet.
 
     Args:
         run: a run folder.
@@ -309,10 +313,13 @@ def evaluate(
         as_json: everything that was measured, as JSON.
         data_dir: a folder that holds the data's files.
         quiet: show no progress.
+        leave_out: FIELD[,FIELD...] or all: measure as if these were not known of the images; of all, p(x).
+        unknown: what the likelihood does with what is not known: sum over its values, or blank, the input that training
+            saw where it was left out; by default blank where there is one.
     """
     from condvae import jobs
 
-    show(jobs.evaluate(run, data, k, limit, data_dir, quiet or as_json, temperature), as_json)
+    show(jobs.evaluate(run, data, k, limit, data_dir, quiet or as_json, temperature, leave_out or (), unknown), as_json)
 
 
 @app.command

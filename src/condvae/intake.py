@@ -28,6 +28,7 @@ __all__ = [
     "Seen",
     "combinations",
     "heat_of",
+    "left_out",
     "one_request",
     "open_image",
     "parse",
@@ -85,6 +86,18 @@ def called(name: str, schema: Schema) -> str:
     """The field's own name where its only label is called "label" or "class", as the name came otherwise."""
     known = [field.name for field in schema.fields]
     return schema.labels[0].name if name in ANY_LABEL and name not in known and len(schema.labels) == 1 else name
+
+
+def left_out(given: Mapping[str, Any], words: Sequence[str], schema: Schema) -> dict[str, Any]:
+    """What is given without the fields that words name, `digit` or `digit,ink`, or without all of them, `all`.
+
+    Refused for a field that the run has not.
+    """
+    names = [called(name.strip(), schema) for word in words for name in word.split(",")]
+    if names == ["all"]:
+        return {}
+    gone = {schema.field(name).name for name in names}
+    return {name: values for name, values in given.items() if name not in gone}
 
 
 def example(schema: Schema) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from condvae.conditions import Field, Schema
+from condvae.conditions import Field, Picture, Schema
 from condvae.errors import Refused, suggest
 from condvae.images import Images, as_images, unit
 from condvae.names import counted
@@ -32,6 +32,7 @@ Columns = dict[str, np.ndarray]  # field name -> positions in its values [N], -1
 Progress = Callable[[int, int], None]  # (rows done, rows in all)
 
 CHUNK = 256  # rows of one pass: a power of two, so that no thread's share ends inside a vector register
+UNKNOWN = ("sum", "blank")  # how fields that are not known are treated
 PRIORS = (None, "fitted", "flow", "model")
 LABEL_LEVEL = 1000  # the level of noise that draws a label which was not asked for
 PIXEL_LEVEL = 2000  # the level of noise that binarises pixels
@@ -277,11 +278,21 @@ def repeated(schema: Schema, columns: Columns, count: int, n: int, seed: int) ->
     return drawn(schema, {name: np.repeat(column, n, 0) for name, column in columns.items()}, names, seed), names
 
 
-def open_fields(schema: Schema, columns: Columns, rows: Sequence[int] | np.ndarray) -> tuple[Field, ...]:
-    """Fields that are unknown in these rows and have no blank input: they have to be settled, or summed out."""
+def open_fields(
+    schema: Schema, columns: Columns, rows: Sequence[int] | np.ndarray, unknown: str | None = None
+) -> tuple[Field, ...]:
+    """Fields that are unknown in some of these rows and have to be settled, or summed out.
+
+    unknown: None: those that have no blank input; "sum": those that have one, too, but for a partial picture; "blank":
+    none may be without. Refused for another word, and for "blank" where a field has no such input.
+    """
+    if unknown not in (None, *UNKNOWN):
+        raise Refused(f"unknown may be 'sum' or 'blank'; got {unknown!r}{suggest(str(unknown), UNKNOWN)}")
     index = np.asarray(rows)
-    return tuple(
-        field
-        for field in schema.fields
-        if not field.optional and len(index) and field.unknown(columns[field.name][index]).any()
-    )
+    missing = [field for field in schema.fields if len(index) and field.unknown(columns[field.name][index]).any()]
+    found = [field for field in missing if not field.optional or (unknown == "sum" and not isinstance(field, Picture))]
+    if found and unknown == "blank":
+        raise Refused(
+            f"unknown may not be 'blank' here, for {found[0].name} has no blank input; 'sum' sums over its values"
+        )
+    return tuple(found)

@@ -266,9 +266,18 @@ class Run:
         return tasks.classify(self.learned, x, field, given, CLASSIFY_SAMPLES if k is None else k)
 
     def log_prob(
-        self, x: Any, given: Asked | None = None, k: int = 500, seed: int = 0, prior: str | None = None
+        self,
+        x: Any,
+        given: Asked | None = None,
+        k: int = 500,
+        seed: int = 0,
+        prior: str | None = None,
+        unknown: str | None = None,
     ) -> np.ndarray:
         """log p(x | c) by k importance samples, float64 [N] nats, under the run's protocol of grey pixels.
+
+        unknown: what is done with fields that are not given, so with given=None all: "sum" over their values, or
+        "blank" input, by default the latter where training saw one.
 
         Of a table, which holds the columns of x and those of c: of standardised numbers (densities) and names
         (probabilities) together; unknown cells are not scored. Raises Refused, also where a run has no likelihood:
@@ -276,7 +285,7 @@ class Run:
         """
         if self.outputs is not None:
             x, given = rows_given(self.learned, x, given)
-        return tasks.log_prob(self.learned, x, given, k, seed, prior)
+        return tasks.log_prob(self.learned, x, given, k, seed, prior, unknown=unknown)
 
     def embed(self, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:
         """Posterior means of x's latents [N, Z]; a posterior draw where seeded. x may be a table, where it was one."""
@@ -294,6 +303,7 @@ class Run:
         prior: str | None = None,
         progress: Callable[[str, int, int], None] | None = None,
         temperature: Temperature = 1.0,
+        unknown: str | None = None,
     ) -> Any:
         """How good the model is on x [N, C, H, W] with what is given of it, in numbers and words: an `Evaluation`.
 
@@ -304,8 +314,8 @@ class Run:
         first label's. By default each is the one pinned for the data, else one trained once on the run's training
         images where they are in memory and x is not of them, else on half of x, and kept in the user's cache; drawings
         are then like the other half. k: importance samples an image (100); limit: images whose likelihood is
-        weighed (1,000; 0 = all); temperature: of the drawings, chosen on other images (`condvae.warmth`); of a table 1.
-        Raises Refused.
+        weighed (1,000; 0 = all); temperature: of the drawings, chosen on other images (`condvae.warmth`); of a table 1;
+        unknown: of fields that are not given, as in `log_prob`. Raises Refused.
         """
         temperature = temperature_in(self.learned, temperature)
         if self.outputs is not None:
@@ -313,33 +323,21 @@ class Run:
 
             as_learnt(temperature)
             rows, told = rows_given(self.learned, x, given)
-            return evaluate_rows(self.learned, rows, told, k, limit, prior, progress=progress)
+            return evaluate_rows(self.learned, rows, told, k, limit, prior, progress=progress, unknown=unknown)
         from condvae.measures import evaluate
 
         real = self.collection.train if self.collection is not None and self.schema.fields else None
-        panel = Panel() if judge is not None or not given else self._judge(x, given)
+        panel = Panel()
+        if judge is None and given:
+            name = str(self.facts.get("data", {}).get("name"))
+            panel = panel_of(self.learned, pictures_of(self.learned, x), given, name, self.collection)
         readers = panel.readers if judge is None else judge
         if panel.unseen is not None:
             real = None  # the images at hand may be among them, and would be near to themselves
         return evaluate(
-            self.learned,
-            x,
-            given,
-            readers,
-            real,
-            k,
-            limit,
-            prior,
-            progress=progress,
-            unjudged=panel.missing,
-            unseen=panel.unseen,
-            temperature=temperature,
-        )
-
-    def _judge(self, x: Any, given: Asked) -> Panel:
-        """What reads the fields that are given: pinned, or trained on images that the model is not measured on."""
-        name = str(self.facts.get("data", {}).get("name"))
-        return panel_of(self.learned, pictures_of(self.learned, x), given, name, self.collection)
+            self.learned, x, given, readers, real, k, limit, prior, progress=progress,
+            unjudged=panel.missing, unseen=panel.unseen, temperature=temperature, unknown=unknown,
+        )  # fmt: skip
 
     def save(self, path: str | Path, half: bool = False) -> Path:
         """Write the run into a folder; `half` stores the weights in half precision."""

@@ -15,7 +15,7 @@ from condvae.columns import read_columns
 from condvae.conditions import Label
 from condvae.data import Collection
 from condvae.errors import Refused
-from condvae.intake import Heat, Seen, combinations, heat_of, one_request, parse, shown
+from condvae.intake import Heat, Seen, combinations, heat_of, left_out, one_request, parse, shown
 from condvae.learned import whole
 from condvae.replies import Reply, aligned, check_amount, counted, is_arrays, texts, write_npz
 from condvae.reporting import flattering
@@ -213,8 +213,13 @@ def evaluate(
     k: int | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
+    leave_out: Sequence[str] = (),
+    unknown: str | None = None,
 ) -> Reply:
-    """How good a run is on a table, or on the unseen rows of its own data, `collection`: numbers, and a verdict."""
+    """How good a run is on a table, or on the unseen rows of its own data, `collection`: numbers, and a verdict.
+
+    leave_out, unknown: as in `jobs.evaluate`.
+    """
     notes: tuple[str, ...] = ()
     if table is not None:
         part, whence = part_of_table(run.learned, Path(table).expanduser()), f"all rows of {table}"
@@ -225,7 +230,8 @@ def evaluate(
             raise Refused(f"the table that {run.path} was trained on has changed since; name a table with --data FILE")
         part, whence = unseen_rows(run, collection)
         whence = f"{whence} of {collection.name}"
-    result: TableEvaluation = evaluate_rows(run.learned, part.x, told_of(run, part), k, limit, progress=progress)
+    given = left_out(told_of(run, part), leave_out, run.schema)
+    result: TableEvaluation = evaluate_rows(run.learned, part.x, given, k, limit, progress=progress, unknown=unknown)
     lines = (
         f"{run.path}, measured on {whence}",
         *aligned(("measure", "value", "beside"), result.table()),
