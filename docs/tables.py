@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from condvae.temperatures import said
+
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"(<!-- table: ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Run = Mapping[str, Any]
@@ -146,6 +148,27 @@ def guidance(name: str) -> str:
             low, high = (f"{100 * end:.1f}" for end in found["obedience_interval"])
             read = f"{percent(found['obedience'])} [{low}, {high}]"
             rows.append([f"{found['strength']:g}", read, number(found["frechet"]), f"{found['draws']:,}"])
+    return table(header, rows) if rows else ""
+
+
+def warmth(name: str) -> str:
+    """Obedience and Frechet distance at each temperature that was tried, of the runs that tried some."""
+    header = ["", "temperature", "asked label read back", "Frechet distance", "diversity of features, real = 1"]
+    header += ["sharpness, real = 1", "drawings", "chosen"]
+    rows = []
+    for run in runs(name):
+        chosen = run["values"].get("chosen")
+        for found in run["values"].get("temperatures", ()):
+            read = ""
+            if "obedience" in found:
+                low, high = (f"{100 * end:.1f}" for end in found["obedience_interval"])
+                read = f"{percent(found['obedience'])} [{low}, {high}]"
+            cells = [number(found.get(key)) for key in ("frechet", "diversity_features", "sharpness")]
+            drawn = f"{found['draws']:,}" if "draws" in found else ""
+            mark = "yes" if found["temperature"] == chosen else ""
+            rows.append(
+                [f"{run['variant']}, seed {run['seed']}", said(found["temperature"]), read, *cells, drawn, mark]
+            )
     return table(header, rows) if rows else ""
 
 
@@ -388,7 +411,135 @@ def likelihood_cost(name: str) -> str:
     return table(header, rows)
 
 
+MODELS = {  # variant of the recipe `models` -> what it is called, and the page that tells of it
+    "dense": ("CVAE, dense", "cvae.md"),
+    "conv": ("CVAE, convolutional", "cvae.md"),
+    "learned-prior": ("the same, learned prior", "cvae.md"),
+    "mixture-prior": ("the same, mixture prior", "cvae.md"),
+    "autoregressive": ("autoregressive", "best-mnist.md"),
+    "ladder": ("ladder", "ladder.md"),
+    "ladder-autoregressive": ("ladder, autoregressive", "ladder.md"),
+    "draw": ("DRAW", "draw.md"),
+    "m2": ("M2", "few-labels.md"),
+    "m1-m2": ("M1+M2", "few-labels.md"),
+    "gan": ("CVAE-GAN", "sharper.md"),
+    "deep-features": ("deep features", "features.md"),
+    "vae": ("VAE, no label", "cvae.md"),
+}
+
+
+def models(kind: str) -> str:
+    """Every model of the house on one protocol, a row a model: its "likelihood", or its "drawings"."""
+    found = {run["variant"]: run for run in runs("models")}
+    make = {"likelihood": model_likelihood, "drawings": model_drawings}[kind]
+    order = [*(name for name in MODELS if name in found), *(name for name in found if name not in MODELS)]
+    rows = []
+    for variant in order:
+        name, page = MODELS.get(variant, (variant, ""))
+        rows.append([f"[{name}]({page})" if page else name, *make(found[variant])])
+    return table(["", *MODEL_HEADERS[kind]], rows) if rows else ""
+
+
+MODEL_HEADERS = {
+    "likelihood": [
+        "parameters",
+        "epochs",
+        "minutes of training, of one core",
+        "images/s trained",
+        "-ELBO, own prior",
+        "KL",
+        "-log p, K = 100, own prior",
+        "effective samples",
+        "-log p, K = 100, fitted density",
+    ],
+    "drawings": [
+        "obedience, own prior",
+        "Frechet distance",
+        "diversity",
+        "obedience, fitted density",
+        "Frechet distance",
+        "diversity",
+        "images/s drawn",
+    ],
+}
+
+
+def model_likelihood(run: Run) -> list[str]:
+    """Size, time and nats of one model."""
+    v = run["values"]
+    own, fitted = v["model"], v.get("fitted", {})
+    nats = [
+        f"{one['nll']:.2f} ± {one['nll_standard_error']:.2f}" if "nll" in one else "none" if one else ""
+        for one in (own, fitted)
+    ]
+    return [
+        f"{v['parameters']:,}",
+        str(v["epochs"]),
+        f"{run['cpu_minutes']:.1f}",
+        f"{v['images_a_second_trained']:,.0f}",
+        f"{own['minus_elbo']:.2f}" if "minus_elbo" in own else "none",
+        f"{own['kl']:.1f}",
+        nats[0],
+        f"{own['effective_samples']:.1f}" if "effective_samples" in own else "",
+        nats[1],
+    ]
+
+
+def model_drawings(run: Run) -> list[str]:
+    """What a judge says of one model's drawings, under each prior; beside each distance that of real images."""
+    v = run["values"]
+    cells: list[str] = []
+    for one in (v["model"], v.get("fitted")):
+        cells += [
+            "" if one is None or "obedience" not in one else percent(one["obedience"]),
+            "" if one is None else f"{one['frechet']:.2f} ({one['frechet_real']:.2f})",
+            "" if one is None else f"{one['diversity_pixels']:.2f}",
+        ]
+    return [*cells, f"{v['images_a_second_drawn']:,.0f}"]
+
+
+def bounds(name: str) -> str:
+    """Every bound on log p(x | c) of the same images, from the ELBO to annealing, a row each."""
+
+    def nats(found: Mapping[str, float], sign: str = "") -> str:
+        return f"{found['mean']:{sign}.3f} ± {found['standard_error']:.3f}"
+
+    parts = []
+    for run in runs(name):
+        v = run["values"]
+        last = list(v["annealing"])[-1]
+        header = [run["variant"], "mean log p(x given c), nats", f"annealing at {int(last):,} temperatures is above by"]
+        rows = []
+        for count, found in v["importance"].items():
+            what = "importance sampling, K = " + f"{int(count):,}" + " (the ELBO)" * (count == "1")
+            rows.append([what, nats(found), nats(found["below_annealing"], "+")])
+        for count, found in v["annealing"].items():
+            what = f"annealed, {int(count):,} temperatures, {v['chains']} chains"
+            rows.append([what, nats(found), "" if count == last else nats(found["below_annealing"], "+")])
+        parts.append(table(header, rows))
+    return "\n".join(parts)
+
+
+def chains(name: str) -> str:
+    """How the chains of each annealing went, a row a run and number of temperatures."""
+    header = ["", "temperatures", "transitions accepted", "effective chains: mean", "least"]
+    header += ["images whose K = 5,000 is above", "annealed less K = 5,000, image by image", "minutes of one core"]
+    rows = []
+    for run in runs(name):
+        for count, found in run["values"]["annealing"].items():
+            apart = found["above_importance"]
+            went = [
+                percent(found["acceptance"]),
+                *(f"{found['effective_chains'][key]:.1f}" for key in ("mean", "least")),
+            ]
+            away = [percent(1 - apart["share_of_images_above"]), f"{apart['least']:+.2f} to {apart['greatest']:+.2f}"]
+            rows.append([run["variant"], f"{int(count):,}", *went, *away, f"{found['cpu_minutes']:.1f}"])
+    return table(header, rows) if rows else ""
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
+    "bounds": bounds,
+    "chains": chains,
     "likelihood-cost": likelihood_cost,
     "specialists": specialists,
     "faces": faces,
@@ -398,6 +549,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "remedies": remedies,
     "flaw": flaw,
     "draw-speed": draw_speed,
+    "models": models,
     "few": few,
     "few-choices": few_choices,
     "pyro": beside_pyro,
@@ -406,6 +558,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "choices": choices,
     "defaults": defaults,
     "guidance": guidance,
+    "warmth": warmth,
 }
 
 

@@ -27,6 +27,7 @@ from condvae.findings import (
     beyond,
 )
 from condvae.names import counted
+from condvae.temperatures import alike, said
 
 __all__ = [
     "Calibration",
@@ -57,6 +58,8 @@ class Evaluation(Finding):
     """What the likelihoods are of, or why there are none; numbers of different protocols are not comparable."""
     prior: str
     """"fitted", "flow" or "model": the one prior behind bound, likelihood and drawings."""
+    temperature: float | list[float] = 1.0
+    """Of drawings and completions: one number, or one a latent in order; all else is of the model as it is."""
     unknown: str
     """How what was not given of the images was treated, field by field."""
     images: int
@@ -170,6 +173,8 @@ class Evaluation(Finding):
             f"Likelihood: {of}{self.protocol}.",
             f"Prior of {behind} and drawings: {self.prior}; what was not given: {self.unknown}.",
         ]
+        if alike(self.temperature) != 1:
+            how.append(f"Temperature of the drawings: {said(self.temperature)}; all else is of the model as it is.")
         if self.likelihood is not None and self.likelihood.images < self.images:
             how.append(
                 f"The importance-weighted likelihood is of {self.likelihood.images:,} of "

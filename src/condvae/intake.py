@@ -21,10 +21,13 @@ from condvae.learned import whole
 from condvae.names import counted
 from condvae.nets import Shape
 from condvae.runs import Run
+from condvae.temperatures import Temperature, typed
 
 __all__ = [
+    "Heat",
     "Seen",
     "combinations",
+    "heat_of",
     "left_out",
     "one_request",
     "open_image",
@@ -40,6 +43,7 @@ ANY_LABEL = ("label", "class")
 UNKNOWN = ("", "?", "none")  # digit=, digit=? and digit=none ask for an unknown digit
 
 Notes = tuple[str, ...]
+Heat = str | Temperature  # a temperature, which may be typed
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,11 @@ def shown(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return "?" if np.isnan(value) else f"{value:.6g}"
     return "?" if value is None else str(value)
+
+
+def heat_of(temperature: Heat) -> Temperature:
+    """A temperature that may be typed, `0.8` or `1,0.9,0.7`, as numbers. Refused where it is written otherwise."""
+    return typed(temperature) if isinstance(temperature, str) else temperature
 
 
 def one_request(words: Sequence[str], schema: Schema, argument: str) -> dict[str, Any]:

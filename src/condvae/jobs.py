@@ -15,7 +15,8 @@ from condvae.conditions import Field, Label, Number, Picture
 from condvae.data import Collection, Part
 from condvae.errors import Refused
 from condvae.gallery import known_labels
-from condvae.intake import left_out, part_of
+from condvae.intake import Heat, heat_of, left_out, part_of
+from condvae.learned import temperature_in
 from condvae.ledger import keeping
 from condvae.measures import evaluate as measure
 from condvae.panel import Panel, halved, judges_for
@@ -28,6 +29,7 @@ from condvae.report import Section
 from condvae.reporting import flattering, unseen_part, with_test
 from condvae.runs import Run, load
 from condvae.settings import settings_of
+from condvae.table_tasks import as_learnt
 
 __all__ = ["evaluate", "list_data", "list_recipes", "reproduce", "resume", "train"]
 
@@ -130,6 +132,7 @@ def evaluate(
     limit: int | None = None,
     data_dir: str | None = None,
     quiet: bool = False,
+    temperature: Heat = 1.0,
     leave_out: Sequence[str] = (),
     unknown: str | None = None,
 ) -> Reply:
@@ -139,7 +142,9 @@ def evaluate(
     the evaluation has ended, so that Ctrl-C loses little.
     """
     found = load(run)
+    heat = temperature_in(found.learned, heat_of(temperature))
     if found.outputs is not None:
+        as_learnt(heat)
         own = api.recorded_data(found.facts, data_dir) if data is None else None
         return table_studio.evaluate(found, own, data, k, limit, None if quiet else stages(), leave_out, unknown)
     if data is None:
@@ -174,6 +179,7 @@ def evaluate(
             progress=watch,
             unjudged=panel.missing,
             unseen=unseen,
+            temperature=heat,
             unknown=unknown,
             ledger=ledger,
         )

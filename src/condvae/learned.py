@@ -6,6 +6,7 @@ same however many rows are asked for with it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,9 +21,10 @@ from torch import Tensor, nn
 from condvae.conditions import Field, Picture, Schema
 from condvae.errors import Refused, suggest
 from condvae.images import Images, as_images, unit
-from condvae.nets import Shape
+from condvae.names import counted
+from condvae.nets import Shape, evaluating
 from condvae.noise import Noise, RowNoise
-from condvae.trace import Condition
+from condvae.trace import Condition, Draw
 from condvae.unseen import UnseenPrior
 
 Asked = Mapping[str, Any]
@@ -179,6 +181,41 @@ def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
 def seed_in(seed: Any) -> int:
     """The seed as an int in [0, 2^64); Refused where it is none."""
     return whole(seed, "seed", 0, 2**64 - 1)
+
+
+def at_least_0(value: Any, name: str) -> float:
+    """The value as a float; Refused where it is no finite number of at least 0."""
+    if not within_reach(value):
+        raise Refused(f"{name} must be a number of at least 0, 1 for the model as it is; got {value!r}")
+    return float(value)
+
+
+def within_reach(value: Any) -> bool:
+    """Whether a value is a finite number of at least 0."""
+    return isinstance(value, int | float | np.number) and 0 <= float(value) < math.inf
+
+
+def temperature_in(learned: Learned, value: Any) -> float | tuple[float, ...]:
+    """A temperature, one number or one for each of the model's codes in order; Refused where it is neither."""
+    value = value.tolist() if isinstance(value, np.ndarray | Tensor) else value
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return at_least_0(value, "temperature")
+    codes = codes_of(learned)
+    if len(value) != codes or not all(map(within_reach, value)):
+        several = "" if codes == 1 else f" or {codes} of them,"
+        raise Refused(
+            f"temperature must be one number of at least 0,{several} for this model has {counted(codes, 'latent')}; "
+            f"got {', '.join(map(str, value)) or 'none'}"
+        )
+    return tuple(map(float, value))
+
+
+def codes_of(learned: Learned) -> int:
+    """How many latents pictures are drawn from, one after the other: 1 of a VAE, one a step of DRAW."""
+    columns, names = repeated(learned.schema, columns_of(learned, None, 1), 1, 1, 0)
+    with evaluating(learned.model) as model:
+        draw = Draw(RowNoise(0, names, learned.device), 0.0)
+        return len(model(learned.condition(columns, np.zeros(1, int)), draw=draw).codes)
 
 
 def requests(schema: Schema, asked: Asked | None) -> tuple[Columns, int, bool]:

@@ -77,6 +77,7 @@ class Reproduction:
             self.fitting.labelled(),
             self.fitting.seconds / 60,
             lambda: features_of(self.collection),
+            self.fitting.cpu_seconds / 60,
         )
         values, lines = self.recipe.measure(outcome)
         measured = time.perf_counter() - begun
@@ -152,7 +153,7 @@ def reproduction(
         seen = replace(whole, train=replace(whole.train, labels={}), test=whole.test and replace(whole.test, labels={}))
     if out is not None and not overwrite and (Path(out) / "checkpoint.safetensors").is_file():
         return Reproduction(recipe, variant, seed, resumed(seen, out), whole, saved_snapshots(Path(out)))
-    here = {"perceptual": features_of(whole)} if recipe.features else {}
+    here = {"perceptual": features_of(whole)} if variant in recipe.features else {}
     settings = settings_of(recipe.settings_for(variant), here, {"seed": seed})
     fitting = Fitting(seen, settings, out, overwrite, recipe.name, recipe.watch_test)
     return Reproduction(recipe, variant, seed, fitting, whole, {})

@@ -26,6 +26,7 @@ from condvae.panel import Reader
 from condvae.regress_net import Regressor
 from condvae.scores import CLASSIFY_SAMPLES, posterior
 from condvae.tasks import generate
+from condvae.temperatures import Temperature
 from condvae.weighing import marginal
 
 Progress = Callable[[str, int, int], None]  # (what is measured, done, total)
@@ -40,6 +41,7 @@ class Subject:
 
     given: as it was given, with the holes that were cut; settled: with nothing left open. holes: the kind of the holes
     that were cut here into the images, "" where none were. unseen: the rows that no judge was trained on; None = all.
+    temperature: of the drawings.
     unknown: what the likelihood does with what is not given, as `open_fields` has it; ledger: keeps what is weighed.
     """
 
@@ -52,6 +54,7 @@ class Subject:
     progress: Progress | None
     holes: str = ""
     unseen: np.ndarray | None = None
+    temperature: Temperature = 1.0
     unknown: str | None = None
     ledger: Ledger | None = None
 
@@ -85,7 +88,7 @@ class Subject:
     def drawn(self, asked: dict[str, list], n: int, seed: int, prior: str | None) -> np.ndarray:
         """n drawings of each request, [N, n, C, H, W], as `generate` makes them; without requests [n, C, H, W]."""
         with beyond_training():
-            return generate(self.learned, asked or None, n, seed, prior=prior)
+            return generate(self.learned, asked or None, n, seed, self.temperature, prior)
 
 
 @contextmanager
@@ -104,6 +107,7 @@ def subject_of(
     seed: int,
     progress: Progress | None = None,
     unseen: np.ndarray | None = None,
+    temperature: Temperature = 1.0,
     unknown: str | None = None,
     ledger: Ledger | None = None,
 ) -> Subject:
@@ -125,7 +129,8 @@ def subject_of(
             unseen = None if unseen is None else np.flatnonzero(np.isin(rows, unseen))
         told[picture.name] = cut(learned, images, holes, seed)
     settled = settle(learned, images, told, progress)
-    return Subject(learned, learned.using(prior), images, told, settled, seed, progress, holes, unseen, unknown, ledger)
+    model = learned.using(prior)
+    return Subject(learned, model, images, told, settled, seed, progress, holes, unseen, temperature, unknown, ledger)
 
 
 def cut(learned: Learned, images: Images, holes: str, seed: int) -> np.ndarray:

@@ -90,14 +90,22 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How noise enters a pass: its source, the temperature (one, or one a level; 0 = the mean) and K samples a row."""
+    """How noise enters a pass: its source, the temperature (one, or one a code in order; 0 = the mean) and K samples a
+    row."""
 
     noise: Noise = field(default_factory=Stream)
     temperature: float | tuple[float, ...] = 1.0
     k: int = 1
 
     def heat(self, level: int) -> float:
-        return self.temperature if isinstance(self.temperature, int | float) else self.temperature[level]
+        """The temperature at a level of noise.
+
+        Where each code has its own, what is drawn after the codes, at a level beyond theirs (the pixels of an
+        autoregressive head, the cells of a row), has that of the last one.
+        """
+        if isinstance(self.temperature, int | float):
+            return self.temperature
+        return self.temperature[min(level, len(self.temperature) - 1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ History = Sequence[Mapping[str, Any]]
 @dataclass(frozen=True)
 class Outcome:
     """A finished reproduction, as a recipe's measure reads it. `snapshots`: epoch -> pictures drawn then; `settings`:
-    those of the training; `labelled`: the rows whose inferred label was known in it; `minutes`: of training;
-    `features`: where deep features of the data lie, which are trained where there are none."""
+    those of the training; `labelled`: the rows whose inferred label was known in it; `minutes`: of training, on the
+    clock; `features`: where deep features of the data lie, which are trained where there are none; `cpu_minutes`: of
+    training, summed over the processor's cores."""
 
     learned: Learned
     history: History
@@ -36,6 +37,7 @@ class Outcome:
     labelled: Part | None = None
     minutes: float = 0.0
     features: Callable[[], str] | None = None
+    cpu_minutes: float = 0.0
 
     def reference(self, name: str, variant: str) -> Mapping[str, Any] | None:
         """The values of another recipe's first committed run of a variant; None where it has not been run."""
@@ -69,9 +71,9 @@ class Recipe:
     settings: differences over the defaults; variants: name -> further differences, the first being the default;
     unconditional: variants trained without the condition; collections: variants on other data; subset: (data, variant)
     -> the rows of it that the variant is trained and measured on; watch_test: the source prints the test loss of each
-    epoch; half: weights are kept, and measured, in half precision; features: deep features of the data are compared,
-    trained before on its training images; snapshots: epochs after which a picture is drawn, by `snapshot`, or else a
-    row a label; follow: plain numbers of the model as it stands, which are put into the history under "followed"
+    epoch; half: weights are kept, and measured, in half precision; features: variants that compare deep features of the
+    data, trained before on its training images; snapshots: epochs after which a picture is drawn, by `snapshot`, or
+    else a row a label; follow: plain numbers of the model as it stands, which are put into the history under "followed"
     `looks` times, evenly over the training; seeds: those of the committed results.
     """
 
@@ -89,7 +91,7 @@ class Recipe:
     watch_test: bool = False
     subset: Subset | None = None
     half: bool = False
-    features: bool = False
+    features: frozenset[str] = frozenset()
     snapshots: tuple[int, ...] = ()
     snapshot: Snapshot | None = None
     follow: Follow | None = None

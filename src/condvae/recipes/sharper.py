@@ -169,7 +169,7 @@ RECIPES = [
         "Deep features in place of pixels",
         FEATURES | ALONE,
         unconditional=frozenset(ALONE),
-        features=True,
+        features=frozenset(FEATURES | ALONE),
         protocol="; features trained on the labels of the same training images; their weight is the library's default, "
         "which was chosen by a trial on MNIST read on 500 of its test images",
     ),
