@@ -18,7 +18,6 @@ import cyclopts
 import numpy as np
 import torch
 from bench import RESULTS, load_average, publish
-from scipy.special import logsumexp
 
 import condvae
 from condvae.annealing import Annealed, Plan, annealing
@@ -28,9 +27,9 @@ from condvae.images import as_images
 from condvae.learned import Asked, Columns, Learned, chunks, columns_of, observe, take
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.scores import weight_blocks
 from condvae.storage import read_json, write_json
 from condvae.subject import chosen
+from condvae.weighing import weight_blocks
 
 COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BLOCK = 1024  # samples of one pass
@@ -59,7 +58,7 @@ def importance_weights(learned: Learned, prior: str, x: np.ndarray, columns: Col
 def bounds(weights: np.ndarray, k: int) -> np.ndarray:
     """The importance-weighted bound of k samples, [N] nats: its mean over disjoint blocks of k weights of [N, K]."""
     blocks = weights[:, : weights.shape[1] // k * k].reshape(len(weights), -1, k)
-    return (logsumexp(blocks, 2) - math.log(k)).mean(1)
+    return (np.logaddexp.reduce(blocks, 2) - math.log(k)).mean(1)
 
 
 def over(values: np.ndarray) -> dict[str, float]:
@@ -174,7 +173,7 @@ def main(
     weights = importance_weights(loaded.learned, prior, x, columns, COUNTS[-1], seed)
     seconds = time.process_time() - begun
     most = bounds(weights, COUNTS[-1])
-    effective = np.exp(2 * logsumexp(weights, 1) - logsumexp(2 * weights, 1))
+    effective = np.exp(2 * np.logaddexp.reduce(weights, 1) - np.logaddexp.reduce(2 * weights, 1))
     found = {
         str(count): annealed(
             loaded.learned,

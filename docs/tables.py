@@ -392,25 +392,6 @@ def draw_speed(name: str) -> str:
     return table(header, rows) + "\n" + table(["glimpses", "images/s", "ms an image and glimpse"], lengths)
 
 
-def likelihood_cost(name: str) -> str:
-    """What a likelihood costs, a row a kind of model; on the clock only where the machine was quiet."""
-    run = next(iter(runs(name)), None)
-    if run is None:
-        return ""
-    one, *_, several = (run["values"][threads] for threads in sorted(run["values"], key=int))
-    quiet = (run["machine"]["load_before"] or 0.0) < 1
-    header = ["", "images x K a second, one core", "10,000 images, K = 500, minutes of one core", "K = 5,000"]
-    header += [f"K = 5,000 on {run['machine']['threads']} threads, minutes on the clock"] * quiet
-    rows = []
-    for model, found in one.items():
-        core = {k: found[k]["of_a_core"] for k in ("500", "5000")}
-        cells = [f"{core['5000']['images_times_k_per_second']:,}"]
-        cells += [f"{core[k]['minutes_of_10000_images']:,.0f}" for k in core]
-        cells += [f"{several[model]['5000']['on_the_clock']['minutes_of_10000_images']:,.0f}"] * quiet
-        rows.append([model, *cells])
-    return table(header, rows)
-
-
 MODELS = {  # variant of the recipe `models` -> what it is called, and the page that tells of it
     "dense": ("CVAE, dense", "cvae.md"),
     "conv": ("CVAE, convolutional", "cvae.md"),
@@ -535,6 +516,25 @@ def chains(name: str) -> str:
             away = [percent(1 - apart["share_of_images_above"]), f"{apart['least']:+.2f} to {apart['greatest']:+.2f}"]
             rows.append([run["variant"], f"{int(count):,}", *went, *away, f"{found['cpu_minutes']:.1f}"])
     return table(header, rows) if rows else ""
+
+
+def likelihood_cost(name: str) -> str:
+    """What a likelihood costs, a row a kind of model; on the clock only where the machine was quiet."""
+    run = next(iter(runs(name)), None)
+    if run is None:
+        return ""
+    one, *_, several = (run["values"][threads] for threads in sorted(run["values"], key=int))
+    quiet = (run["machine"]["load_before"] or 0.0) < 1
+    header = ["", "images x K a second, one core", "10,000 images, K = 500, minutes of one core", "K = 5,000"]
+    header += [f"K = 5,000 on {run['machine']['threads']} threads, minutes on the clock"] * quiet
+    rows = []
+    for model, found in one.items():
+        core = {k: found[k]["of_a_core"] for k in ("500", "5000")}
+        cells = [f"{core['5000']['images_times_k_per_second']:,}"]
+        cells += [f"{core[k]['minutes_of_10000_images']:,.0f}" for k in core]
+        cells += [f"{several[model]['5000']['on_the_clock']['minutes_of_10000_images']:,.0f}"] * quiet
+        rows.append([model, *cells])
+    return table(header, rows)
 
 
 MAKERS: dict[str, Callable[[str], str]] = {

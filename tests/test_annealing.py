@@ -298,9 +298,10 @@ def test_refusals():
         Plan(chains=0)
     with pytest.raises(Refused, match="leapfrogs"):
         Plan(leapfrogs=2.5)  # type: ignore[arg-type]
-    for rows in ([], [6], [-1], [0.5], [[0]]):
+    wrong: Any
+    for wrong in ([], [6], [-1], [0.5], [[0]]):
         with pytest.raises(Refused, match="rows must be one or more whole numbers from 0 to 5"):
-            annealed(learned, scene(), {"digit": 0}, rows=rows)
+            annealed(learned, scene(), {"digit": 0}, rows=wrong)
     with pytest.raises(Refused, match="digit must be given for every row"):
         annealed(learned, scene())
     with pytest.raises(Refused, match="digit must be given for every row"):

@@ -119,7 +119,7 @@ def test_no_pass_holds_more_than_a_fixed_number_of_entries(name: str, monkeypatc
 @pytest.mark.parametrize("name", ONE)
 @pytest.mark.parametrize("k", [5, 32, 100])
 def test_the_bound_is_the_mean_weight_computed_step_by_step(name: str, k: int, monkeypatch) -> None:
-    """z = mean + sigma * noise, that of block b being that of (row, b); then p(x | z, c) p(z | c) / q(z | x, c)."""
+    """z = mean + sigma * noise, that of block b being (row, b)'s; then p(x | z, c) p(z | c) / q(z | x, c)."""
     monkeypatch.setattr("condvae.weighing.ENTRIES", ENTRIES)
     learned = learned_of(name)
     parts: Any = getattr(learned.model, "vae", learned.model)

@@ -327,30 +327,17 @@ class Run:
         from condvae.measures import evaluate
 
         real = self.collection.train if self.collection is not None and self.schema.fields else None
-        panel = Panel() if judge is not None or not given else self._judge(x, given)
+        panel = Panel()
+        if judge is None and given:
+            name = str(self.facts.get("data", {}).get("name"))
+            panel = panel_of(self.learned, pictures_of(self.learned, x), given, name, self.collection)
         readers = panel.readers if judge is None else judge
         if panel.unseen is not None:
             real = None  # the images at hand may be among them, and would be near to themselves
         return evaluate(
-            self.learned,
-            x,
-            given,
-            readers,
-            real,
-            k,
-            limit,
-            prior,
-            progress=progress,
-            unjudged=panel.missing,
-            unseen=panel.unseen,
-            temperature=temperature,
-            unknown=unknown,
-        )
-
-    def _judge(self, x: Any, given: Asked) -> Panel:
-        """What reads the fields that are given: pinned, or trained on images that the model is not measured on."""
-        name = str(self.facts.get("data", {}).get("name"))
-        return panel_of(self.learned, pictures_of(self.learned, x), given, name, self.collection)
+            self.learned, x, given, readers, real, k, limit, prior, progress=progress,
+            unjudged=panel.missing, unseen=panel.unseen, temperature=temperature, unknown=unknown,
+        )  # fmt: skip
 
     def save(self, path: str | Path, half: bool = False) -> Path:
         """Write the run into a folder; `half` stores the weights in half precision."""

@@ -1,4 +1,4 @@
-"""ladder-mnist: the likelihood leader, latents on many levels; ladder-cifar: colour, beside a plain convolutional CVAE.
+"""ladder-mnist: digits by latents on many levels; ladder-cifar: colour, beside a plain convolutional CVAE.
 
 Recipes of our own. Sources of the model: Sonderby, Raiko, Maaloe, Sonderby, Winther, "Ladder Variational Autoencoders",
 2016; Child, "Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images", 2021; Salimans,
@@ -127,7 +127,7 @@ COLOUR: dict[str, Any] = {
 RECIPES = [
     Recipe(
         name="ladder-mnist",
-        title="The likelihood leader: digits by a ladder of five levels of latents",
+        title="Digits by a ladder of five levels of latents, painted pixel by pixel",
         source="a recipe of this project",
         data="mnist",
         settings=LADDER,
