@@ -54,6 +54,7 @@ CONTENDERS = (
     Contender("dense 500-500 (sabour)", "sabour"),
     Contender("convolutions (the default)", None, {"likelihood": "gaussian"}),
     Contender("convolutions, autoregressive (best-mnist)", "best-mnist"),
+    Contender("ladder (ladder-mnist)", "ladder-mnist"),
     Contender("DRAW, ten glimpses (gregor-draw)", "gregor-draw", {"glimpses": 10}),
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shrunk import EVERY, SHAPE, batch_of, model_of, schema_of
+from shrunk import SHAPE, SMALL, batch_of, model_of, schema_of
 
 from condvae.conditionals import bound_of, head_and_rest, likelihood_of
 from condvae.conditions import Label, Number, Picture, Schema
@@ -17,12 +17,19 @@ from condvae.findings import Likelihood
 from condvae.learned import Learned
 from condvae.measures import evaluate
 from condvae.names import lasting
+from condvae.settings import settings_of
 from condvae.tasks import log_prob
 
 OWN = Label("digit", ("0", "1"), (0.5, 0.5))
 FREE = Label("digit", ("0", "1"), (0.5, 0.5), optional=True)
 INK = Number.learn("ink", np.linspace(0, 1, 9)[:, None])
 ROWS = np.arange(4)
+
+
+@pytest.fixture(autouse=True)
+def small_passes(monkeypatch) -> None:
+    """A chunk is padded to the size of a pass: of few pictures of 8 x 8 a whole one is a waste."""
+    monkeypatch.setattr("condvae.weighing.ENTRIES", 64 * 64)
 
 
 def columns(digit: list[int], ink: list[float] | None = None) -> dict[str, np.ndarray]:
@@ -38,8 +45,8 @@ def columns(digit: list[int], ink: list[float] | None = None) -> dict[str, np.nd
         (FREE, [-1] * 4, "blank", "p(x), blank input for digit"),
         (FREE, [-1] * 4, "sum", "p(x), summed over digit"),
         (FREE, [0, 1, 0, 1], "sum", "p(x | digit)"),
-        (FREE, [0, -1, 0, 1], "sum", "p(x | digit), summed over digit where it is unknown (1 image)"),
-        (OWN, [0, -1, -1, 1], None, "p(x | digit), summed over digit where it is unknown (2 images)"),
+        (FREE, [0, -1, 0, 1], "sum", "p(x | digit), summed over digit where unknown (1 image)"),
+        (OWN, [0, -1, -1, 1], None, "p(x | digit), summed over digit where unknown (2 images)"),
     ],
 )
 def test_of_one_label(field: Label, digit: list[int], unknown: str | None, said: str) -> None:
@@ -50,18 +57,32 @@ def test_of_several_fields_of_some_rows_and_of_pictures() -> None:
     both = Schema((FREE, INK))
     nan = float("nan")
     told = columns([-1] * 4, [0.1, 0.2, nan, 0.4])
-    summed = "summed over 16 values of ink where it is unknown"
+    summed = "summed over 16 values of ink where unknown"
     assert likelihood_of(both, told, ROWS) == f"p(x | ink), blank input for digit, {summed} (1 image)"
+    several = columns([0, 1, -1, -1], [0.1, nan, nan, 0.4])
+    assert likelihood_of(both, several, ROWS, "sum") == (
+        "p(x | digit, ink), summed over digit, 16 values of ink where unknown (3 images)"
+    )
     assert likelihood_of(both, told, np.array([0, 1])) == "p(x | ink), blank input for digit"
     assert likelihood_of(both, told, np.array([0]), "sum", "row") == "p(row | ink), summed over digit"
     assert likelihood_of(Schema(), {}, ROWS) == "p(x)"
     holed = Schema((OWN, Picture("picture", (1, 2, 2))))
     seen = {**columns([0, 1, 0, 1]), "picture": np.zeros((4, 2, 2, 2), np.float32)}
-    assert likelihood_of(holed, seen, ROWS) == "p(what is hidden of x | digit, what is seen)"
+    assert likelihood_of(holed, seen, ROWS) == "p(hidden x | digit, seen x)"
+
+
+def test_of_many_fields_the_first_are_named() -> None:
+    many = Schema(tuple(Label(f"f{place}", ("no", "yes"), (0.5, 0.5), optional=place > 4) for place in range(9)))
+    some = {field.name: np.full(4, -1 if place < 2 else 0) for place, field in enumerate(many.fields)}
+    assert likelihood_of(many, some, ROWS) == "p(x | f2, f3 and 5 more fields), summed over f0, f1"
+    none = {field.name: np.full(4, -1) for field in many.fields}
+    assert likelihood_of(many, none, ROWS) == (
+        "p(x), summed over f0, f1 and 3 more fields, blank input for f5, f6 and 2 more fields"
+    )
 
 
 def test_of_a_bound_what_has_no_blank_input_is_read_from_the_picture() -> None:
-    assert bound_of(Schema((OWN,)), columns([-1] * 4), ROWS) == "p(x), digit as the model reads it"
+    assert bound_of(Schema((OWN,)), columns([-1] * 4), ROWS) == "p(x), the model's own reading of digit"
     assert bound_of(Schema((FREE,)), columns([-1] * 4), ROWS) == "p(x), blank input for digit"
     assert head_and_rest("p(x), summed over digit") == ("p(x)", "summed over digit")
     assert head_and_rest("p(x | digit, ink)") == ("p(x | digit, ink)", "")
@@ -72,7 +93,7 @@ def test_of_a_bound_what_has_no_blank_input_is_read_from_the_picture() -> None:
 
 
 def measured(optional: bool, given: dict[str, Any] | None, **options: Any) -> tuple[Learned, np.ndarray, Evaluation]:
-    settings = EVERY["defaults"]
+    settings = settings_of(SMALL, {"network": "mlp", "likelihood": "bernoulli"})
     learned = Learned(model_of(settings, optional), schema_of(settings, optional), SHAPE)
     x, _ = batch_of(learned.schema, rows=9)
     return learned, x.numpy(), evaluate(learned, x.numpy(), given, k=3, limit=0, draws=9, **options)
@@ -108,8 +129,8 @@ def test_an_evaluation_says_what_its_numbers_are_of() -> None:
 def test_nothing_given_is_p_of_x_and_what_has_no_blank_is_refused_as_blank() -> None:
     found = measured(False, None)[2]
     assert found.likelihood is not None
-    assert found.likelihood.of == "p(x), summed over sign, summed over 16 values of size"
-    assert found.bound_of == "p(x), sign as the model reads it, size as the model reads it"
+    assert found.likelihood.of == "p(x), summed over sign, 16 values of size"
+    assert found.bound_of == "p(x), the model's own reading of sign, size"
     with pytest.raises(Refused, match="sign has no blank input"):
         measured(False, None, unknown="blank")
 

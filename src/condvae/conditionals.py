@@ -6,6 +6,8 @@ number of one kind may stand beside one of another unless each says which it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from condvae.conditions import Field, Label, Picture, Schema
@@ -15,6 +17,9 @@ from condvae.numbers import POINTS
 
 __all__ = ["bound_of", "head_and_rest", "likelihood_of"]
 
+NAMED = 3  # fields that are named one by one; of more, the first and how many
+SUMMED, READ, BLANK = "summed over", "the model's own reading of", "blank input for"
+
 
 def likelihood_of(
     schema: Schema, columns: Columns, rows: np.ndarray, unknown: str | None = None, row: str = "image"
@@ -23,35 +28,46 @@ def likelihood_of(
 
     unknown: as in `open_fields`; row: what a row is called, "image" or "row".
     """
-    summed = {field.name for field in open_fields(schema, columns, rows, unknown)}
-    return worded(schema, columns, rows, row, {name: over(schema.field(name)) for name in summed})
+    return worded(schema, columns, rows, row, open_fields(schema, columns, rows, unknown), SUMMED)
 
 
 def bound_of(schema: Schema, columns: Columns, rows: np.ndarray) -> str:
     """The same of the bound, where a value that is not given and has no blank input is read from the image."""
-    read = {field.name: f"{field.name} as the model reads it" for field in open_fields(schema, columns, rows)}
-    return worded(schema, columns, rows, "image", read)
+    return worded(schema, columns, rows, "image", open_fields(schema, columns, rows), READ)
 
 
-def over(field: Field) -> str:
-    """That a field is summed over."""
-    return f"summed over {field.name}" if isinstance(field, Label) else f"summed over {POINTS} values of {field.name}"
-
-
-def worded(schema: Schema, columns: Columns, rows: np.ndarray, row: str, instead: dict[str, str]) -> str:
-    """instead: field -> what stands in for it where it is not given; of others the blank input does."""
+def worded(schema: Schema, columns: Columns, rows: np.ndarray, row: str, settled: Sequence[Field], how: str) -> str:
+    """how: what is done with the fields `settled` where they are not given; others have a blank input there."""
     given: list[str] = []
-    rest: list[str] = []
+    gaps: dict[str, list[str]] = {}  # what is done -> the fields that it is done with
+    where: dict[str, np.ndarray] = {}  # and the rows
+    partly: set[str] = set()  # what is done in some rows, while others know the field
     for field in schema.fields:
-        missing = 0 if isinstance(field, Picture) else int(field.unknown(columns[field.name][rows]).sum())
-        if missing < len(rows):
-            given.append("what is seen" if isinstance(field, Picture) else field.name)
-        if missing:
-            told = instead.get(field.name, f"blank input for {field.name}")
-            rest.append(told if missing == len(rows) else f"{told} where it is unknown ({counted(missing, row)})")
-    what = "row" if row == "row" else "x" if schema.picture is None else "what is hidden of x"
-    head = f"p({what} | {', '.join(given)})" if given else f"p({what})"
-    return ", ".join([head, *rest])
+        if isinstance(field, Picture):
+            given.append("seen x")
+            continue
+        missing = field.unknown(columns[field.name][rows])
+        if not missing.all():
+            given.append(field.name)
+        if missing.any():
+            done = how if field in settled else BLANK
+            many = done == SUMMED and not isinstance(field, Label)
+            gaps.setdefault(done, []).append(f"{POINTS} values of {field.name}" if many else field.name)
+            where[done] = where.get(done, False) | missing
+            partly |= set() if missing.all() else {done}
+    what = "row" if row == "row" else "x" if schema.picture is None else "hidden x"
+    told = [f"p({what} | {listed(given)})" if given else f"p({what})"]
+    for done, names in gaps.items():
+        rest = f" where unknown ({counted(int(where[done].sum()), row)})" if done in partly else ""
+        told.append(f"{done} {listed(names)}{rest}")
+    return ", ".join(told)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names side by side; of many the first ones, and how many more."""
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[: NAMED - 1])} and {len(names) - NAMED + 1} more fields"
 
 
 def head_and_rest(of: str) -> tuple[str, str]:
