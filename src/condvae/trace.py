@@ -197,3 +197,19 @@ def carried(trace: Trace) -> tuple[list[Tensor], list[Tensor | None]]:
 def given_z(z: Sequence[Tensor | None] | None, level: int) -> Tensor | None:
     """The z asked for at a level, None where it is to be drawn."""
     return None if z is None else z[level]
+
+
+def copies(distribution: Distribution, k: int) -> Distribution:
+    """A diagonal Normal of K * B rows as one of [K, B]; of one sample a row as it is."""
+    if k == 1:
+        return distribution
+    assert isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal)
+    normal = distribution.base_dist
+    loc, scale = (values.unflatten(0, (k, -1)) for values in (normal.loc, normal.scale))
+    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+
+
+def samples_in(z: Sequence[Tensor | None] | None) -> int | None:
+    """How many samples a row are given, K of z [K, B, Z]; None where nothing is given, or one a row."""
+    first = next((one for one in z or () if one is not None), None)
+    return None if first is None or first.dim() < 3 else len(first)

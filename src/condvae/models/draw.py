@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from condvae.glimpses import Window
 from condvae.models.bound import Bounded
-from condvae.models.m2 import copies
 from condvae.nets import Shape
 from condvae.recurrent import Memory
-from condvae.trace import Condition, Draw, Latent, Shown, Trace, given_z, settle
+from condvae.trace import Condition, Draw, Latent, Shown, Trace, copies, given_z, samples_in, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,7 @@ class DRAW(Bounded):
         for step in range(self.steps):
             prior = self.prior(Condition(told_each).beside(state[0]))
             posterior = None if looking is None else looking(canvas, state[0])
-            if k > 1:
-                prior, posterior = copies(prior, k), None if posterior is None else copies(posterior, k)
+            prior, posterior = copies(prior, k), None if posterior is None else copies(posterior, k)
             latent = settle(prior, posterior, given_z(z, step), single, step)
             state = self.decoder(stayed, latent.z.flatten(0, -2), state)
             ink, written = self.writer(state[0])
@@ -144,9 +142,3 @@ class Looking:
         seen, self.window = model.reader(self.x, error, output)
         self.state = model.encoder(self.stayed, torch.cat([seen, output], 1), self.state)
         return model.posterior(self.state[0])
-
-
-def samples_in(z: Sequence[Tensor | None] | None) -> int | None:
-    """How many samples a row are given, K of z [K, B, Z]; None where nothing is given, or one a row."""
-    first = next((one for one in z or () if one is not None), None)
-    return None if first is None or first.dim() < 3 else len(first)

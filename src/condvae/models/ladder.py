@@ -13,14 +13,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from condvae.models.bound import Bounded
-from condvae.models.draw import samples_in
-from condvae.models.m2 import copies
 from condvae.nets import repeated, seen_channels
 from condvae.rungs import Grow, Reader, Rung, Start, Unfold, VectorPosterior
-from condvae.trace import Condition, Draw, Looked, Shown, Trace, given_z, settle
+from condvae.trace import Condition, Draw, Looked, Shown, Trace, copies, given_z, samples_in, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +118,10 @@ class Ladder(Bounded):
                 if isinstance(block, Rung):
                     seen, level = None if looked is None else looked.maps[place], len(latents)
                     prior, features, posterior = block.offered(features, seen, told)
-                    prior, posterior = shared(prior, k), None if posterior is None else shared(posterior, k)
+                    prior, posterior = copies(prior, k), None if posterior is None else copies(posterior, k)
                     latents.append(settle(prior, posterior, given_z(z, level), single, level))
                     features = block(features, latents[-1].z.flatten(0, -2), told)
                 else:
                     features = block(features, told)
             features = grow(features)
         return Trace(tuple(latents), self.pixels(features, c.repeat(k)), k, c.hidden)
-
-
-def shared(distribution: Distribution, k: int) -> Distribution:
-    """A diagonal Normal of K * B rows as one of [K, B]; of one sample a row as it is."""
-    return distribution if k == 1 else copies(distribution, k)

@@ -23,7 +23,7 @@ from condvae.models.base import Model, Reading, Terms
 from condvae.models.vae import VAE
 from condvae.noise import Given, Noise
 from condvae.objectives import distortion, kl
-from condvae.trace import Batch, Condition, Draw, Latent, Looked, Shown, Trace, settle
+from condvae.trace import Batch, Condition, Draw, Latent, Looked, Shown, Trace, copies, settle
 
 AUXILIARY_LEVEL = 911  # the level of noise of the auxiliary latent
 
@@ -301,13 +301,6 @@ def rows_of(distribution: Any, index: Tensor) -> Distribution:
     """A diagonal Normal's rows."""
     normal = distribution.base_dist
     return Independent(Normal(normal.loc[index], normal.scale[index], validate_args=False), 1, validate_args=False)
-
-
-def copies(distribution: Any, k: int) -> Distribution:
-    """A diagonal Normal of K * B rows as one of [K, B]."""
-    normal = distribution.base_dist
-    loc, scale = (values.unflatten(0, (k, -1)) for values in (normal.loc, normal.scale))
-    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
 
 def spread(latent: Latent, k: int) -> Latent:

@@ -18,11 +18,11 @@ from condvae.choice import Choice, ClassPrior, settled_label
 from condvae.heads import LOG_SIGMA, Pixels
 from condvae.models.base import Model, Terms
 from condvae.models.bound import mean
-from condvae.models.m2 import M2, copies, spread
+from condvae.models.m2 import M2, spread
 from condvae.models.vae import VAE, Encoded
 from condvae.nets import evaluating
 from condvae.objectives import distortion
-from condvae.trace import Batch, Condition, Draw, Latent, Shown, Trace, sample, settle
+from condvae.trace import Batch, Condition, Draw, Latent, Shown, Trace, copies, sample, settle
 
 
 class Features(Normal):
@@ -119,7 +119,7 @@ class Stack(Model):
             below = many(below, draw.k)
             features = sample(below, single, 1) if features is None else features
             posterior = self.top.vae.encoder(as_pictures(features.flatten(0, -2)), told.repeat(draw.k))
-            posterior = posterior if draw.k == 1 else copies(posterior, draw.k)
+            posterior = copies(posterior, draw.k)
         upper = settle(prior, posterior, code, single, 0)
         flat = upper.z.flatten(0, -2)
         given = self.top.decoder(flat, told.repeat(len(flat) // max(1, c.rows))).features(upper.z.shape[:-1])
