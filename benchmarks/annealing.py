@@ -12,7 +12,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cyclopts
 import numpy as np
@@ -34,7 +34,7 @@ from condvae.weighing import weight_blocks
 COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BLOCK = 1024  # samples of one pass
 PROTOCOL = (
-    "{images} test images of {data}, drawn with seed {seed}, labels given, {binarise} binarisation with seed {seed}, "
+    "{images} {part} images of {data}, drawn with seed {seed}, labels given, {binarise} binarisation with seed {seed}, "
     "the same for all rows; prior: {prior}; importance sampling: {most:,} samples of the posterior an image, drawn "
     "once, and at K the mean over disjoint blocks of K of them; annealed: {chains} chains an image from the prior, a "
     "sigmoidal schedule, {leapfrogs} leapfrog steps a transition, log of the chains' mean weight; standard errors over "
@@ -80,15 +80,16 @@ def fingerprint(learned: Learned, prior: str, x: np.ndarray, given: Asked, plan:
 
 def annealed(
     learned: Learned, prior: str, x: np.ndarray, given: Asked, plan: Plan, seed: int, folder: Path
-) -> tuple[Annealed, float]:
-    """All rows of x by annealing, in their order, and the processor's seconds that they took; what lies in the folder
-    is not run again."""
+) -> tuple[Annealed, float, float]:
+    """All rows of x by annealing, in their order, the processor's seconds that they took, and those of them that an
+    earlier call took; what lies in the folder is not run again."""
     key = fingerprint(learned, prior, x, given, plan, seed)
     parts = {}
     for path in sorted(folder.glob(f"{plan.temperatures}-*.json")):
         found = read_json(path)
         if found["key"] == key:
             parts[found["part"]["rows"][0]] = found
+    before = sum(found["cpu_seconds"] for found in parts.values())
     done = {row for found in parts.values() for row in found["part"]["rows"]}
     left = [row for row in range(len(x)) if row not in done]
     begun = time.process_time()
@@ -103,7 +104,7 @@ def annealed(
         print(f"{plan.temperatures} temperatures: {len(done)} of {len(x)} images", flush=True)
     whole = [parts[first]["part"] for first in sorted(parts)]
     joined = [np.concatenate([np.asarray(part[name]) for part in whole]) for name in whole[0]]
-    return Annealed(*joined), sum(found["cpu_seconds"] for found in parts.values())
+    return Annealed(*joined), sum(found["cpu_seconds"] for found in parts.values()), before
 
 
 def summary(found: Annealed, bound: np.ndarray, best: np.ndarray, seconds: float) -> dict[str, Any]:
@@ -116,7 +117,9 @@ def summary(found: Annealed, bound: np.ndarray, best: np.ndarray, seconds: float
         "above_importance": {
             **over(difference),
             "least": round(float(difference.min()), 3),
+            "median": round(float(np.median(difference)), 3),
             "greatest": round(float(difference.max()), 3),
+            "images_two_nats_above": int((difference > 2).sum()),
             "share_of_images_above": round(float((difference > 0).mean()), 3),
         },
         "acceptance": round(float(np.nanmean(found.acceptance)), 4),
@@ -138,23 +141,25 @@ def main(
     chains: int = 16,
     leapfrogs: int = 6,
     prior: str = "model",
+    part: Literal["test", "train"] = "test",
     seed: int = 0,
     out: Path = RESULTS / "annealing.json",
     parts: Path | None = None,
     dry: bool = False,
 ) -> None:
-    """Measure and add the run to the results file.
+    """Measure and add the run to the results file; its minutes count what an earlier call stored by processor time.
 
     Parameters
     ----------
     run: folder of a run of one code whose condition is one label
-    data: the data whose test images are measured; they must be those of the run
+    data: the data whose images are measured; they must be those of the run
     data_dir: folder of the data's files; where it is not given, as condvae finds them
-    images: how many test images
+    images: how many of them
     temperatures: of each annealing; the last is set against importance sampling
     chains: of each image
     leapfrogs: steps of a transition
     prior: "model", or "fitted" for the density that was fitted to the latents
+    part: "test", or "train" for images that the run was trained on
     seed: of images, binarisation, samples and chains
     out: the results file
     parts: where parts of an annealing are kept; by default the run's folder
@@ -162,12 +167,13 @@ def main(
     """
     load_before, start = load_average(), time.perf_counter()
     torch.set_num_threads(1)
-    loaded, part = condvae.load(run), load(data, data_dir).test
-    assert part is not None
-    rows = chosen(len(part.x), images, seed)
-    x = unit(part.x[torch.from_numpy(rows)]).numpy()
+    loaded, collection = condvae.load(run), load(data, data_dir)
+    source = collection.test if part == "test" else collection.train
+    assert source is not None
+    rows = chosen(len(source.x), images, seed)
+    x = unit(source.x[torch.from_numpy(rows)]).numpy()
     field = loaded.learned.schema.labels[0].name
-    given = {field: [str(part.labels[field][row]) for row in rows]}
+    given = {field: [str(source.labels[field][row]) for row in rows]}
     begun = time.process_time()
     columns = columns_of(loaded.learned, given, len(x))
     weights = importance_weights(loaded.learned, prior, x, columns, COUNTS[-1], seed)
@@ -182,7 +188,7 @@ def main(
             given,
             Plan(chains, count, leapfrogs),
             seed,
-            (parts or run / "annealing") / prior,
+            (parts or run / "annealing") / f"{part}-{prior}",
         )
         for count in temperatures
     }
@@ -190,6 +196,7 @@ def main(
     curve = {str(k): {**over(bounds(weights, k)), "below_annealing": over(best - bounds(weights, k))} for k in COUNTS}
     apart = float((best - most).mean())
     values = {
+        "part": part,
         "images": images,
         "chains": chains,
         "leapfrogs": leapfrogs,
@@ -201,15 +208,23 @@ def main(
             "least": round(float(effective.min()), 1),
         },
         "importance_cpu_minutes": round(seconds / 60, 2),
-        "annealing": {count: summary(chain, most, best, spent) for count, (chain, spent) in found.items()},
+        "annealing": {count: summary(chain, most, best, spent) for count, (chain, spent, _) in found.items()},
         "goal": "annealed and importance-weighted means within 0.5 nat",
         "met": abs(apart) <= 0.5,
     }
     print(json.dumps(values, indent=2))
     if not dry:
-        asked = {"images": images, "data": data, "seed": seed, "prior": prior, "chains": chains}
+        asked: dict[str, Any] = {
+            "part": {"test": "test", "train": "training"}[part],
+            "images": images,
+            "data": data,
+            "seed": seed,
+            "prior": prior,
+            "chains": chains,
+        }
         asked |= {"leapfrogs": leapfrogs, "binarise": loaded.learned.binarise, "most": COUNTS[-1]}
-        name = f"{loaded.facts.get('recipe') or run.name}, prior {prior}"
+        name = f"{loaded.facts.get('recipe') or run.name}, {asked['part']} images, prior {prior}"
+        start -= sum(earlier for _, _, earlier in found.values())
         publish(out, values, PROTOCOL.format(**asked), start, load_before, 1, name, seed)
 
 

@@ -480,41 +480,47 @@ def model_drawings(run: Run) -> list[str]:
 
 
 def bounds(name: str) -> str:
-    """Every bound on log p(x | c) of the same images, from the ELBO to annealing, a row each."""
+    """Every bound on log p(x | c), from the ELBO to annealing, a row each; for each run, the bound and how far the last
+    annealing is above it."""
 
     def nats(found: Mapping[str, float], sign: str = "") -> str:
-        return f"{found['mean']:{sign}.3f} ± {found['standard_error']:.3f}"
+        return f"{found['mean']:{sign}.2f} ± {found['standard_error']:.2f}"
 
-    parts = []
-    for run in runs(name):
+    header: list[str] = [""]
+    rows: dict[str, list[str]] = {}
+    kinds = sorted(runs(name), key=lambda run: run["values"]["part"])
+    for run in kinds:
         v = run["values"]
         last = list(v["annealing"])[-1]
-        header = [run["variant"], "mean log p(x given c), nats", f"annealing at {int(last):,} temperatures is above by"]
-        rows = []
+        header += [f"{run['variant']}: mean of {v['images']}, nats", "annealed is above by"]
         for count, found in v["importance"].items():
-            what = "importance sampling, K = " + f"{int(count):,}" + " (the ELBO)" * (count == "1")
-            rows.append([what, nats(found), nats(found["below_annealing"], "+")])
+            what = f"importance sampling, K = {int(count):,}" + " (the ELBO)" * (count == "1")
+            rows.setdefault(what, [what]).extend([nats(found), nats(found["below_annealing"], "+")])
         for count, found in v["annealing"].items():
             what = f"annealed, {int(count):,} temperatures, {v['chains']} chains"
-            rows.append([what, nats(found), "" if count == last else nats(found["below_annealing"], "+")])
-        parts.append(table(header, rows))
-    return "\n".join(parts)
+            apart = "" if count == last else nats(found["below_annealing"], "+")
+            rows.setdefault(what, [what]).extend([nats(found), apart])
+    # a run that has fewer rows than the first leaves the last cells open
+    return table(header, [cells + [""] * (len(header) - len(cells)) for cells in rows.values()]) if rows else ""
 
 
 def chains(name: str) -> str:
-    """How the chains of each annealing went, a row a run and number of temperatures."""
-    header = ["", "temperatures", "transitions accepted", "effective chains: mean", "least"]
-    header += ["images whose K = 5,000 is above", "annealed less K = 5,000, image by image", "minutes of one core"]
+    """How importance sampling and each annealing went, a row each."""
+    header = ["", "", "less importance sampling at K = 5,000, image by image: least", "median", "greatest"]
+    header += ["two nats above it", "effective samples or chains: mean", "least", "accepted", "minutes of one core"]
     rows = []
-    for run in runs(name):
-        for count, found in run["values"]["annealing"].items():
+    for run in sorted(runs(name), key=lambda run: run["values"]["part"]):
+        v = run["values"]
+        drawn = [f"{v['effective_samples'][key]:.1f}" for key in ("mean", "least")]
+        spent = f"{v['importance_cpu_minutes']:.1f}"
+        rows.append([run["variant"], "importance sampling, K = 5,000", "", "", "", "", *drawn, "", spent])
+        for count, found in v["annealing"].items():
             apart = found["above_importance"]
-            went = [
-                percent(found["acceptance"]),
-                *(f"{found['effective_chains'][key]:.1f}" for key in ("mean", "least")),
-            ]
-            away = [percent(1 - apart["share_of_images_above"]), f"{apart['least']:+.2f} to {apart['greatest']:+.2f}"]
-            rows.append([run["variant"], f"{int(count):,}", *went, *away, f"{found['cpu_minutes']:.1f}"])
+            away = [f"{apart[key]:+.2f}" for key in ("least", "median", "greatest")]
+            away += [f"{apart['images_two_nats_above']} of {v['images']}"]
+            drawn = [f"{found['effective_chains'][key]:.1f}" for key in ("mean", "least")]
+            went = [percent(found["acceptance"]), f"{found['cpu_minutes']:.1f}"]
+            rows.append([run["variant"], f"annealed, {int(count):,} temperatures", *away, *drawn, *went])
     return table(header, rows) if rows else ""
 
 
