@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL.Image import Dither, Image
 from PIL.Image import open as open_image
 
@@ -23,16 +24,22 @@ from condvae.datasets import load
 from condvae.draw_studio import draw
 from condvae.drawn_faces import FACTORS, draw_faces, random_factors
 from condvae.hands import write
+from condvae.nets import evaluating
+from condvae.noise import RowNoise
+from condvae.plots_bounds import bounds_by_samples
 from condvae.plots_few import errors_by_labels
+from condvae.plots_warmth import warmth
 from condvae.recipes.few_labels import GOALS_BY_COUNT, committed
 from condvae.recipes.guidance import plotted
 from condvae.recipes.sharper import DATA
 from condvae.strokes import animate, strip
 from condvae.strolls import components, interpolate, traverse
+from condvae.trace import Draw
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "pictures"
 STROKES = 0  # the seed of what DRAW draws
+SIZES = ("vector", "4 x 4", "7 x 7", "14 x 14")  # of the levels of a ladder of 28 x 28 pixels
 FACES = 6  # the seed of the drawn faces, chosen among the first eight
 
 
@@ -97,6 +104,23 @@ def errors() -> None:
     if curves:
         drawn = errors_by_labels(curves, "MNIST: test error with few labels", GOALS_BY_COUNT)
         pictures.save(drawn, OUT / "few-labels.png")
+
+
+def bounds() -> None:
+    """Bounds on log p(x | c) over the number of samples, of the first committed annealing; nothing where there is
+    none."""
+    path = ROOT / "results" / "benchmarks" / "annealing.json"
+    if not path.is_file():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))["runs"][0]["values"]
+    count, annealed = list(found["annealing"].items())[-1]
+    levels = {
+        f"annealed, {int(count):,} temperatures": (annealed["mean"], annealed["above_importance"]["standard_error"]),
+        "ELBO": (found["elbo"]["mean"], 0.0),
+    }
+    curve = {int(k): one["mean"] for k, one in found["importance"].items()}
+    title = f"log p(x | c): {found['images']} MNIST test images, three lower bounds"
+    pictures.save(bounds_by_samples(curve, levels, title, "posterior samples"), OUT / "likelihood.png")
 
 
 def faces() -> None:
@@ -200,7 +224,48 @@ def glimpses(runs: Path) -> None:
         draw(str(coloured), n=6, out=str(OUT / "draw-svhn.png"), seed=STROKES)
 
 
+def warmths() -> None:
+    """Obedience and Frechet distance of the ladder's drawings against their temperature."""
+    found = ROOT / "results" / "ladder-mnist.json"
+    for run in json.loads(found.read_text(encoding="utf-8"))["runs"] if found.is_file() else []:
+        values = run["values"]
+        if "temperatures" in values:
+            title = "zoo/mnist-ladder, read on training images"
+            pictures.save(warmth(values["temperatures"], values["chosen"], title), OUT / "ladder-temperature.png")
+
+
+def levels() -> None:
+    """What each level of the zoo's ladder says: drawings, with the levels above a size kept and the rest anew."""
+    folder = ROOT / "zoo" / "mnist-ladder"
+    if not (folder / "run.json").is_file():
+        return
+    learned = condvae.load(folder).learned
+    rows, each = np.arange(10), 3
+    columns = learned.schema.index({"digit": [str(digit) for digit in rows]}, len(rows))
+    c = learned.condition(columns, rows)
+    counts = learned.model.levels  # pyright: ignore
+    with evaluating(learned.model):
+        first = Draw(RowNoise(STROKES, rows))
+        whole = learned.model(c, draw=first)
+        sheet, labels = [whole.x.picture(first)], ["drawn"]
+        for size, kept in zip(SIZES, np.cumsum(counts), strict=False):
+            if kept == sum(counts):  # nothing is left to be drawn anew
+                break
+            for again in range(each):
+                z = [z if level < kept else None for level, z in enumerate(whole.z)]
+                moved = learned.model(c, z=z, draw=Draw(RowNoise(STROKES + 1 + again, rows)))
+                sheet.append(learned.model(c, z=moved.z, draw=first).x.picture(first))  # painted with the same noise
+                labels.append(f"{size} kept" if not again else "")
+    stacked = torch.stack(sheet).numpy()
+    pictures.save(pictures.grid(stacked, labels=labels, scale=2), OUT / "ladder-levels.png")
+    run = condvae.load(folder)
+    drawn = run.generate({"digit": [str(digit) for digit in rows]}, n=12, seed=3)
+    pictures.save(pictures.grid(drawn, labels=[str(digit) for digit in rows], scale=2), OUT / "ladder.png")
+
+
 if __name__ == "__main__":
+    levels()
+    warmths()
     glimpses(ROOT / "runs")
     sixes()
     hands(sys.argv[1] if len(sys.argv) > 1 else None)
@@ -208,6 +273,7 @@ if __name__ == "__main__":
     walks()
     strengths()
     errors()
+    bounds()
     faces()
     asked_faces()
     recovered(ROOT / "runs")

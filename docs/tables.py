@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from condvae.temperatures import said
+
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"(<!-- table: ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Run = Mapping[str, Any]
@@ -146,6 +148,27 @@ def guidance(name: str) -> str:
             low, high = (f"{100 * end:.1f}" for end in found["obedience_interval"])
             read = f"{percent(found['obedience'])} [{low}, {high}]"
             rows.append([f"{found['strength']:g}", read, number(found["frechet"]), f"{found['draws']:,}"])
+    return table(header, rows) if rows else ""
+
+
+def warmth(name: str) -> str:
+    """Obedience and Frechet distance at each temperature that was tried, of the runs that tried some."""
+    header = ["", "temperature", "asked label read back", "Frechet distance", "diversity of features, real = 1"]
+    header += ["sharpness, real = 1", "drawings", "chosen"]
+    rows = []
+    for run in runs(name):
+        chosen = run["values"].get("chosen")
+        for found in run["values"].get("temperatures", ()):
+            read = ""
+            if "obedience" in found:
+                low, high = (f"{100 * end:.1f}" for end in found["obedience_interval"])
+                read = f"{percent(found['obedience'])} [{low}, {high}]"
+            cells = [number(found.get(key)) for key in ("frechet", "diversity_features", "sharpness")]
+            drawn = f"{found['draws']:,}" if "draws" in found else ""
+            mark = "yes" if found["temperature"] == chosen else ""
+            rows.append(
+                [f"{run['variant']}, seed {run['seed']}", said(found["temperature"]), read, *cells, drawn, mark]
+            )
     return table(header, rows) if rows else ""
 
 
@@ -456,7 +479,68 @@ def model_drawings(run: Run) -> list[str]:
     return [*cells, f"{v['images_a_second_drawn']:,.0f}"]
 
 
+def bounds(name: str) -> str:
+    """Every bound on log p(x | c) of the same images, from the ELBO to annealing, a row each."""
+
+    def nats(found: Mapping[str, float], sign: str = "") -> str:
+        return f"{found['mean']:{sign}.3f} ± {found['standard_error']:.3f}"
+
+    parts = []
+    for run in runs(name):
+        v = run["values"]
+        last = list(v["annealing"])[-1]
+        header = [run["variant"], "mean log p(x given c), nats", f"annealing at {int(last):,} temperatures is above by"]
+        rows = []
+        for count, found in v["importance"].items():
+            what = "importance sampling, K = " + f"{int(count):,}" + " (the ELBO)" * (count == "1")
+            rows.append([what, nats(found), nats(found["below_annealing"], "+")])
+        for count, found in v["annealing"].items():
+            what = f"annealed, {int(count):,} temperatures, {v['chains']} chains"
+            rows.append([what, nats(found), "" if count == last else nats(found["below_annealing"], "+")])
+        parts.append(table(header, rows))
+    return "\n".join(parts)
+
+
+def chains(name: str) -> str:
+    """How the chains of each annealing went, a row a run and number of temperatures."""
+    header = ["", "temperatures", "transitions accepted", "effective chains: mean", "least"]
+    header += ["images whose K = 5,000 is above", "annealed less K = 5,000, image by image", "minutes of one core"]
+    rows = []
+    for run in runs(name):
+        for count, found in run["values"]["annealing"].items():
+            apart = found["above_importance"]
+            went = [
+                percent(found["acceptance"]),
+                *(f"{found['effective_chains'][key]:.1f}" for key in ("mean", "least")),
+            ]
+            away = [percent(1 - apart["share_of_images_above"]), f"{apart['least']:+.2f} to {apart['greatest']:+.2f}"]
+            rows.append([run["variant"], f"{int(count):,}", *went, *away, f"{found['cpu_minutes']:.1f}"])
+    return table(header, rows) if rows else ""
+
+
+def likelihood_cost(name: str) -> str:
+    """What a likelihood costs, a row a kind of model; on the clock only where the machine was quiet."""
+    run = next(iter(runs(name)), None)
+    if run is None:
+        return ""
+    one, *_, several = (run["values"][threads] for threads in sorted(run["values"], key=int))
+    quiet = (run["machine"]["load_before"] or 0.0) < 1
+    header = ["", "images x K a second, one core", "10,000 images, K = 500, minutes of one core", "K = 5,000"]
+    header += [f"K = 5,000 on {run['machine']['threads']} threads, minutes on the clock"] * quiet
+    rows = []
+    for model, found in one.items():
+        core = {k: found[k]["of_a_core"] for k in ("500", "5000")}
+        cells = [f"{core['5000']['images_times_k_per_second']:,}"]
+        cells += [f"{core[k]['minutes_of_10000_images']:,.0f}" for k in core]
+        cells += [f"{several[model]['5000']['on_the_clock']['minutes_of_10000_images']:,.0f}"] * quiet
+        rows.append([model, *cells])
+    return table(header, rows)
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
+    "bounds": bounds,
+    "chains": chains,
+    "likelihood-cost": likelihood_cost,
     "specialists": specialists,
     "faces": faces,
     "faces-bounds": faces_bounds,
@@ -474,6 +558,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "choices": choices,
     "defaults": defaults,
     "guidance": guidance,
+    "warmth": warmth,
 }
 
 

@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
     "epochs": 2,
     "hold_out": 0,
     "glimpses": 3,
+    "maps": 2,
     "lstm": 16,
     "read": 2,
     "write": 3,
@@ -65,10 +66,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gan": {"likelihood": "gaussian", "adversarial": 1.0, "critic_width": 4},
     "gan-binary": {"likelihood": "bernoulli", "adversarial": 0.5, "matching": 0.0, "network": "mlp"},
     "draw": {"likelihood": "bernoulli", "network": "draw", "warm_up": 0.5},
+    "autoregressive-deep": {"likelihood": "autoregressive", "binarise": "dynamic", "context": 3},
+    "logistic-mixture": {"likelihood": "logistic-mixture", "logistics": 3},
+    "ladder": {"likelihood": "bernoulli", "network": "ladder", "levels": (1, 2, 1), "warm_up": 0.5},
+    "ladder-vectors": {"likelihood": "gaussian", "network": "ladder", "levels": (3,), "free_bits": 0.01},
+    "ladder-mixture": {"likelihood": "logistic-mixture", "network": "ladder", "levels": (1, 1), "prior": "mixture"},
+    "ladder-holes": {"likelihood": "bernoulli", "network": "ladder", "levels": (1, 1), "holes": "any"},
+    "ladder-painting": {"likelihood": "autoregressive", "binarise": "dynamic", "network": "ladder", "context": 2},
     "draw-plain": {"likelihood": "gaussian", "network": "draw", "attention": False, "prior": "learned"},
     "draw-holes": {"likelihood": "bernoulli", "network": "draw", "holes": "any", "prior": "learned"},
     "holes-dense": {"likelihood": "bernoulli", "holes": "boxes", "network": "mlp", "prior": "learned"},
 }
+OPTIONS["ladder-painting"] |= {"levels": (1, 1)}
 OPTIONS["m2-consistent"] |= {"classifier": "residual", "consistency": 1.0, "information": 0.5, "mixup": 0.5}
 OPTIONS["m2-consistent"] |= {"teacher": 0.9, "guide": 0.5}
 

@@ -1,6 +1,7 @@
 """The command line: every command in-process, its exit codes, its one-line errors, and Ctrl-C in a real process."""
 
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -15,9 +16,9 @@ import pytest
 from safetensors.numpy import load_file
 from test_api import tiny
 
-from condvae import judges
+from condvae import judges, weighing
 from condvae.cli import app, main
-from condvae.progress import interruptible
+from condvae.progress import counter, interruptible
 from condvae.settings import Settings
 from condvae.studio import Reply
 
@@ -176,10 +177,10 @@ def test_fill_write_and_guidance_pass_on_what_was_typed(monkeypatch, capsys):
     assert main(["write", "r", "31 415", "--style", "a.png", "--given", "digit=3", "-o", "w.png", "--field", "d"]) == 0
     assert main(["generate", "r", "age=20,40", "smiling=yes", "-n", "8", "--guidance", "2.5", "-o", "g.png"]) == 0
     assert asked == [
-        ("fill", ("r", "a.png", "m.png", None, 3, "o.png", ["digit=6"], 2, 0.5, "flow")),
-        ("fill", ("r", "a.png", None, "1,2,3,4", 5, "o.png", (), 0, 1.0, None)),
+        ("fill", ("r", "a.png", "m.png", None, 3, "o.png", ["digit=6"], 2, "0.5", "flow")),
+        ("fill", ("r", "a.png", None, "1,2,3,4", 5, "o.png", (), 0, "1", None)),
         ("write", ("r", "31 415", "a.png", ["digit=3"], "w.png", 0, "d")),
-        ("generate", ("r", ("age=20,40", "smiling=yes"), 8, "g.png", None, 0, 1.0, None, 2.5)),
+        ("generate", ("r", ("age=20,40", "smiling=yes"), 8, "g.png", None, 0, "1", None, 2.5)),
     ]
     assert capsys.readouterr().out.split() == ["fill", "fill", "write", "generate"]
 
@@ -260,6 +261,95 @@ def test_second_ctrl_c_raises_and_the_handler_is_put_back(capsys):
 
 def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_ctrl_c_of_an_evaluation_ends_with_a_sentence_and_the_same_command_goes_on(monkeypatch, capsys):
+    assert main(["train", "own.npz", "--epochs", "1", "--quiet", *SMALL]) == 0
+    monkeypatch.setattr(weighing, "ENTRIES", 4 * 64)  # chunks of 2 images
+    asked = ["evaluate", "runs/own", "--k", "2", "--limit", "0", "--json", "--leave-out", "all"]
+    capsys.readouterr()
+    assert main(asked) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["likelihood"]["of"] == "p(x), summed over label"
+    plain, left = weighing.weighed_chunk, iter(range(3))
+
+    def interrupted(model, c, x, rows, k, *rest):
+        if k == 2 and next(left, None) is None:
+            signal.raise_signal(signal.SIGINT)
+        return plain(model, c, x, rows, k, *rest)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(weighing, "weighed_chunk", interrupted)
+            assert main(asked) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    out, err = capsys.readouterr()
+    kept = "what was weighed is kept in runs/own/weighed.safetensors, and the same command goes on from there"
+    assert (out, err.splitlines()[-1]) == ("", f"condvae: evaluation stopped; {kept}")
+    assert Path("runs/own/weighed.safetensors").is_file()
+    assert main(asked) == 0
+    again = json.loads(capsys.readouterr().out)
+    for one in (whole, again):
+        del one["likelihood"]["seconds"]
+    assert again == whole and not Path("runs/own/weighed.safetensors").exists()
+
+
+def test_an_evaluation_of_fields_left_out(capsys):
+    assert main(["train", "own.npz", "--epochs", "1", "--quiet", "--drop", "0.2", *SMALL]) == 0
+    ask = ["evaluate", "runs/own", "--k", "2", "--limit", "4", "--json", "--quiet"]
+    capsys.readouterr()
+    for more, of in (
+        ([], "p(x | label)"),
+        (["--leave-out", "label"], "p(x), blank input for label"),
+        (["--leave-out", "class", "--unknown", "sum"], "p(x), summed over label"),
+        (["--leave-out", "all", "--unknown", "blank"], "p(x), blank input for label"),
+    ):
+        assert main([*ask, *more]) == 0
+        assert json.loads(capsys.readouterr().out)["likelihood"]["of"] == of
+    assert main([*ask, "--leave-out", "ink"]) == 2
+    assert "what may be asked is label; got 'ink'" in capsys.readouterr().err
+    assert main([*ask, "--unknown", "summ"]) == 2
+    assert "did you mean 'sum'" in capsys.readouterr().err
+
+
+class Screen(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+def test_a_count_tells_the_time_left_on_a_terminal_and_once_a_minute_elsewhere(monkeypatch):
+    now = iter([0.0, 10.0, 20.0, 100.0])
+    monkeypatch.setattr("condvae.progress.time.monotonic", lambda: next(now))
+    screen = Screen(True)
+    report = counter("likelihood", screen)
+    for done in (10, 20, 21, 100):
+        report(done, 100)
+    said = screen.getvalue().split("\r")[1:]
+    assert [one.rstrip() for one in said] == [
+        "likelihood:  10 %",
+        "likelihood:  20 %, 1:20 left",
+        "likelihood:  21 %, 2:24 left",
+        "likelihood: 100 %",
+    ]
+    assert len(said[-1].rstrip("\n")) >= len(said[-2]) and said[-1].endswith("\n")  # nothing of the last line is left
+    now = iter([0.0, 1.0, 30.0, 60.0, 95.0, 100.0])
+    log = Screen(False)
+    report = counter("likelihood", log)
+    for done in (0, 1, 20, 60, 95, 100):
+        report(done, 100)
+    assert log.getvalue().splitlines() == ["likelihood:  20 %, 2 minutes left", "likelihood:  95 %, 5 seconds left"]
+    now = iter([0.0, 3.0, 30.0, 50.0])
+    log = Screen(False)
+    report = counter("likelihood", log)
+    for done in (0, 10, 70, 100):
+        report(done, 100)
+    assert log.getvalue() == ""
 
 
 def test_ctrl_c_saves_and_the_resumed_training_is_the_uninterrupted_one():

@@ -10,6 +10,7 @@ import torch
 
 from condvae.autoregressive import FEATURES, Autoregressive, AutoregressiveHead
 from condvae.heads import Bernoulli, DiscretisedLogistic, Gaussian, GaussianHead, GaussianPixels
+from condvae.logistics import LogisticMixture, LogisticMixtureHead
 from condvae.noise import RowNoise, Stream
 from condvae.priors import ConditionalMixture
 from condvae.trace import Condition, Draw, sample
@@ -71,10 +72,72 @@ def test_a_posterior_cannot_overflow() -> None:
     assert torch.isfinite(q.base_dist.scale).all() and (q.base_dist.scale > 0).all()
 
 
-def head_of(features: int = FEATURES) -> AutoregressiveHead:
+def mixture_of(pixels: int, channels: int = 3, components: int = 4, seed: int = 0) -> LogisticMixture:
+    head = LogisticMixtureHead(channels, components)
+    features = torch.randn(1, head.features, 1, 1, generator=torch.Generator().manual_seed(seed))
+    pixel = head(features, Condition(torch.zeros(1, 0)))
+    return LogisticMixture(pixel.parameters.detach().repeat(pixels, 1, 1, 1), channels)
+
+
+@pytest.mark.parametrize("components", [1, 4])
+def test_the_masses_of_a_mixture_sum_to_one_channel_by_channel(components: int) -> None:
+    """Blue of all 256 values, given red and green: p(r, g, b) sums over b to p(r, g), whatever red and green are."""
+    blue = torch.arange(256) / 255
+    sums = []
+    for green in (0.1, 0.7):
+        x = torch.stack([torch.full((256,), 0.3), torch.full((256,), green), blue], 1)[:, :, None, None]
+        sums.append(float(mixture_of(256, 3, components).log_prob(x).double().exp().sum()))
+    whole = 0.0
+    for green in range(256):  # and these over green to p(r), which over red sums to one
+        x = torch.stack([torch.full((256,), 0.3), torch.full((256,), green / 255), blue], 1)[:, :, None, None]
+        whole += float(mixture_of(256, 3, components).log_prob(x).double().exp().sum())
+    red = LogisticMixture(first_channel(mixture_of(1, 3, components)), 1)
+    assert whole == pytest.approx(float(red.log_prob(torch.full((1, 1, 1, 1), 0.3)).exp()), rel=1e-3)
+    assert all(0 < one < whole for one in sums)
+    every = (torch.arange(256) / 255)[:, None, None, None]
+    total = LogisticMixture(red.parameters.repeat(256, 1, 1, 1), 1).log_prob(every).double().exp().sum()
+    assert float(total) == pytest.approx(1, abs=1e-3)
+
+
+def first_channel(mixture: LogisticMixture) -> torch.Tensor:
+    """The parameters of the first channel's own mixture."""
+    each = mixture.parameters.unflatten(1, (-1, 10))  # logit, 3 means, 3 log scales, 3 moves
+    return each[:, :, [0, 1, 4]].flatten(1, 2)
+
+
+def test_the_mean_of_a_mixture_is_its_expectation() -> None:
+    """Against the mean over all 256 values of the first channel, and the linear moves of the others."""
+    parameters = 0.2 * torch.randn(1, 40, 1, 1, generator=torch.Generator().manual_seed(2))
+    parameters.unflatten(1, (4, 10))[:, :, 4:7] -= 2  # narrow, so that hardly anything lies beyond the edges
+    mixture = LogisticMixture(parameters, 3)
+    every = (torch.arange(256) / 255)[:, None, None, None]
+    red = LogisticMixture(first_channel(mixture).repeat(256, 1, 1, 1), 1)
+    expected = float((red.log_prob(every).double().exp() * every.flatten()).sum())
+    assert float(mixture.mean[0, 0]) == pytest.approx(expected, abs=0.005)
+    weight, mean, _, moves = mixture.parts(mixture.parameters)
+    by_hand = mean[0, :, :, 0, 0] + 0.5
+    by_hand[:, 1] += moves[0, :, 0, 0, 0] * (by_hand[:, 0] - 0.5)
+    by_hand[:, 2] += (moves[0, :, 1:, 0, 0] * (by_hand[:, :2] - 0.5)).sum(1)
+    exact = (weight[0, :, 0, 0].exp()[:, None] * by_hand).sum(0).clamp(0, 1)
+    assert torch.allclose(mixture.mean[0, :, 0, 0], exact, atol=1e-5)
+
+
+def test_a_mixture_of_one_is_a_logistic_and_k_samples_share_x() -> None:
+    parameters, x = torch.randn(6, 3, 2, 2), torch.rand(3, 1, 2, 2)
+    mixture = LogisticMixture(parameters, 1)
+    scale = (parameters[:, 2:] - 2).clamp(-5.5, 1.5)
+    for row in range(6):
+        plain = DiscretisedLogistic(parameters[row : row + 1, 1:2] + 0.5, scale[row])
+        assert torch.allclose(mixture.log_prob(x)[row], plain.log_prob(x[row % 3][None])[0], atol=1e-4)
+    seen = torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]]).expand(3, 1, 2, 2)
+    moved = torch.where(seen > 0, x, 1 - x)
+    assert torch.equal(mixture.log_prob(x, seen), mixture.log_prob(moved, seen))
+
+
+def head_of(features: int = FEATURES, layers: int = 1) -> AutoregressiveHead:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # whatever tests ran before
-        head = AutoregressiveHead(features).eval()
+        head = AutoregressiveHead(features, layers=layers).eval()
     with torch.no_grad():
         head.out.weight.normal_(std=0.5, generator=torch.Generator().manual_seed(0))
         head.up.normal_(std=0.7, generator=torch.Generator().manual_seed(1))
@@ -82,9 +145,10 @@ def head_of(features: int = FEATURES) -> AutoregressiveHead:
     return head
 
 
-def test_autoregressive_masses_sum_to_one() -> None:
+@pytest.mark.parametrize("layers", [1, 3])
+def test_autoregressive_masses_sum_to_one(layers: int) -> None:
     """All 2^9 binary pictures of 3 x 3: only a causal head sums to one."""
-    head = head_of()
+    head = head_of(layers=layers)
     features = torch.randn(1, FEATURES, 3, 3, generator=torch.Generator().manual_seed(3))
     every = torch.tensor([[n >> bit & 1 for bit in range(9)] for n in range(512)]).float().view(512, 1, 3, 3)
     with torch.no_grad():
@@ -93,8 +157,9 @@ def test_autoregressive_masses_sum_to_one() -> None:
     assert float(total) == pytest.approx(1, abs=1e-4)
 
 
-def test_autoregressive_painting_follows_its_own_probabilities() -> None:
-    head = head_of()
+@pytest.mark.parametrize("layers", [1, 3])
+def test_autoregressive_painting_follows_its_own_probabilities(layers: int) -> None:
+    head = head_of(layers=layers)
     features = torch.randn(1, FEATURES, 3, 3, generator=torch.Generator().manual_seed(3))
     rows = 20_000
     with torch.no_grad():

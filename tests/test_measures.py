@@ -426,9 +426,9 @@ def test_it_is_plain_json_that_can_be_read_again():
 
 def test_the_table_holds_every_number_that_was_found():
     table = {name: (value, beside) for name, value, beside in measured(learned()).table()}
-    assert {"bound on log p(x | c)", "-log p(x | c)", "asked label = label read", "  asked for b"} <= set(table)
+    assert {"bound on log p(x | sign)", "-log p(x | sign)", "asked label = label read", "  asked for b"} <= set(table)
     assert "99.00 %" in table["asked label = label read"][1]
-    assert "k = 5" in table["-log p(x | c)"][1]
+    assert "k = 5" in table["-log p(x | sign)"][1]
     assert table["active units within a condition"][0] == "1 of 2"
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from condvae.noise import Given, RowNoise, Stream, combine, mix, seed_of
+from condvae.noise import Given, RowNoise, Stream, combine, mix, seed_of, turned
 
 
 @pytest.mark.parametrize("event", [1, 2, 5, 40])
@@ -42,6 +42,36 @@ def test_seeds_levels_and_kinds_have_noise_of_their_own():
     correlation = np.corrcoef(torch.cat(drawn, 1).numpy().T) - np.eye(5)
     correlation[3, 4] = correlation[4, 3] = 0  # both are of the same normals
     assert abs(correlation).max() < 5 / np.sqrt(4000)
+
+
+def test_normals_are_numpys_own_box_and_muller_to_the_last_bit():
+    rows = np.arange(40)
+    unit = (RowNoise(9, rows)._words(300, 4, 26, 0) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    radius, angle = np.sqrt(-2.0 * np.log1p(-unit[..., :13])), 2.0 * np.pi * unit[..., 13:]
+    exact = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], -1).astype(np.float32)
+    assert np.array_equal(RowNoise(9, rows).normal((300, 40, 25), 4).numpy(), exact.transpose(1, 0, 2)[..., :25])
+    edges = [0, 5, 2**64 - 1]
+    assert mix(np.array(edges, np.uint64)).tolist() == [plain_mix(word) for word in edges]
+
+
+def plain_mix(word: int) -> int:
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        word = ((word ^ (word >> shift)) * factor) % 2**64
+    return word
+
+
+def test_next_to_the_middle_of_two_float32_numpys_cosine_is_taken(monkeypatch):
+    """A cosine that is off by 20 float64 steps, and ties in every place: without the check both would round wrongly."""
+    angle = 2.0 * np.pi * np.random.default_rng(0).random(1000)
+    exact = np.cos(angle)
+    ties = (exact.view(np.uint64) & ~np.uint64(2**29 - 1) | np.uint64(2**28)).view(np.float64)
+    radius = ties / exact  # so that radius * cos(angle) lies next to the middle of two float32
+    off = torch.cos
+    monkeypatch.setattr(torch, "cos", lambda x: off(x) * (1 + 20 * 2.0**-53))
+    wrong = (radius * torch.cos(torch.from_numpy(angle)).numpy()).astype(np.float32)
+    found = turned(radius, angle).astype(np.float32)
+    right = np.concatenate([radius * exact, radius * np.sin(angle)]).astype(np.float32)
+    assert (wrong != right[:1000]).any() and np.array_equal(found, right)
 
 
 def test_distributions():

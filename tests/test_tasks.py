@@ -414,7 +414,7 @@ def test_with_the_exact_posterior_the_bound_is_the_likelihood(k):
 
 
 def test_with_a_wrong_posterior_the_bound_rises_to_the_likelihood(monkeypatch):
-    monkeypatch.setattr("condvae.scores.ENTRIES", 12 * 64)  # several blocks of samples a row
+    monkeypatch.setattr("condvae.weighing.ENTRIES", 12 * 64)  # several blocks of samples a row
     learned, exact = linear(wide=1.8)
     bounds = []
     for k in (1, 4, 16, 512):
@@ -431,7 +431,7 @@ def test_blocks_of_samples_are_one_sample_set(monkeypatch):
     learned, _ = linear(wide=1.8)
     whole = tasks.importance(learned, scene(), {"digit": 1}, k=16)
     encoded = []
-    monkeypatch.setattr("condvae.scores.ENTRIES", 12 * 16)
+    monkeypatch.setattr("condvae.weighing.ENTRIES", 12 * 16)
     learned.model.encoder.register_forward_pre_hook(lambda _, inputs: encoded.append(len(inputs[0])))  # type: ignore
     again = tasks.importance(learned, scene(), {"digit": 1}, k=16)
     assert np.allclose(whole.log_prob, again.log_prob, atol=1e-4) and np.allclose(
@@ -537,6 +537,53 @@ def test_optional_labels_are_blank_for_the_likelihood_and_can_be_read(pictures):
     assert not np.allclose(blank, np.log(np.exp(each) @ np.array(DIGIT.shares)), atol=1e-3)
     joint = np.exp(each - each.max(1, keepdims=True)) * DIGIT.shares
     assert np.allclose(tasks.classify(learned, pictures, k=4).probabilities, joint / joint.sum(1, keepdims=True))
+
+
+def test_p_of_x_by_the_blank_input_and_summed_over_labels_are_what_they_should_be():
+    """A linear Gaussian model whose blank input has a picture of its own, so that the two ways are far apart."""
+    learned, _ = linear(fields=(Label("digit", DIGIT.values, DIGIT.shares, optional=True),))
+    decoder = learned.model.decoder
+    assert isinstance(decoder, LinearDecoder)
+    covariance = (decoder.weight @ decoder.weight.T + 0.09 * torch.eye(12)).double()
+    middles = torch.cat([decoder.offset[:3] + decoder.offset[3], torch.zeros(1, 12)]).double()
+    exact = MultivariateNormal(middles, covariance).log_prob(scene().flatten(1).double()[:, None]).numpy()
+    summed = np.log(np.exp(exact[:, :3]) @ np.array(DIGIT.shares))
+    assert np.abs(summed - exact[:, 3]).min() > 0.4
+    assert np.allclose(tasks.log_prob(learned, scene(), k=2, unknown="sum"), summed, atol=1e-4)
+    assert np.allclose(tasks.log_prob(learned, scene(), k=2, unknown="blank"), exact[:, 3], atol=1e-4)
+    assert np.array_equal(tasks.log_prob(learned, scene(), k=2), tasks.log_prob(learned, scene(), k=2, unknown="blank"))
+    given = {"digit": [0, None, 2, None, 1, None]}
+    known = exact[range(6), [0, 0, 2, 0, 1, 0]]
+    for unknown, other in (("sum", summed), ("blank", exact[:, 3])):
+        mixed = tasks.log_prob(learned, scene(), given, k=2, unknown=unknown)
+        assert np.allclose(mixed, np.where([one is None for one in given["digit"]], other, known), atol=1e-4)
+
+
+@pytest.mark.parametrize("painted", [False, True])
+def test_a_sum_over_labels_is_at_least_each_of_its_terms(pictures, painted):
+    learned = small((Label("digit", DIGIT.values, DIGIT.shares, optional=True), SIDE), fitted=True, painted=painted)
+    found = tasks.log_prob(learned, pictures, {"side": "left"}, k=3, unknown="sum")
+    each = [tasks.log_prob(learned, pictures, {"digit": d, "side": "left"}, k=3) for d in DIGIT.values]
+    for one, share in zip(each, DIGIT.shares, strict=True):
+        assert (found >= one + math.log(share)).all()
+    assert np.allclose(found, np.log(np.exp(np.stack(each, 1)) @ np.array(DIGIT.shares)))
+    both = tasks.log_prob(learned, pictures, k=3, unknown="sum")
+    right = tasks.log_prob(learned, pictures, {"side": "right"}, k=3, unknown="sum")
+    assert np.allclose(both, np.logaddexp(found + math.log(0.25), right + math.log(0.75)))
+
+
+def test_what_unknown_may_be(pictures):
+    optional = Label("digit", DIGIT.values, DIGIT.shares, optional=True)
+    with pytest.raises(Refused, match="'sum' or 'blank'; got 'summ', did you mean 'sum'"):
+        tasks.log_prob(small(), pictures, k=1, unknown="summ")
+    with pytest.raises(Refused, match="may not be 'blank' here, for side has no blank input; 'sum' sums over"):
+        tasks.log_prob(small((optional, SIDE)), pictures, {"digit": 0}, k=1, unknown="blank")
+    told = {"side": "left"}
+    assert np.isfinite(tasks.log_prob(small((optional, SIDE)), pictures, told, k=1, unknown="blank")).all()
+    many = tuple(Label(f"f{i}", DIGIT.values, DIGIT.shares, optional=True) for i in range(7))
+    with pytest.raises(Refused, match="1000 combinations"):
+        tasks.log_prob(small(many), pictures, k=1, unknown="sum")
+    assert np.isfinite(tasks.log_prob(small(many), pictures, k=1)).all()
 
 
 def test_networks_trained_in_bfloat16_draw_nearly_the_same_pictures_row_by_row(monkeypatch):

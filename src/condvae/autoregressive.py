@@ -1,13 +1,15 @@
 """A shallow autoregressive last layer: p(x | z, c) = product over pixels of p(x_i | x_{<i} near i, z, c).
 
-The decoder's feature map is met by one masked convolution of the pixels already drawn (rows above and to the left),
-then by two 1x1 convolutions. It spares the latents the texture of strokes, so that they hold what is global. Sources:
-van den Oord et al., "Pixel Recurrent Neural Networks", 2016; Gulrajani et al., "PixelVAE", 2017.
+The decoder's feature map is met by one masked convolution of the pixels already drawn (rows above and to the left), or
+by several, then by two 1x1 convolutions. It spares the latents the texture of strokes, so that they hold what is
+global. Sources: van den Oord et al., "Pixel Recurrent Neural Networks", 2016; Gulrajani et al., "PixelVAE", 2017.
 
-The masked convolution depends on x alone: with K samples a row it is computed once, not K times.
+The masked convolutions depend on x alone: with K samples a row they are computed once, not K times.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +46,8 @@ class Autoregressive(Pixels):
     def picture(self, draw: Draw) -> Tensor:
         """Each pixel's probability given the pixels drawn before it, [B, 1, H, W]: a draw with its edges kept grey.
 
-        At temperature 0 the pixels before it are the more probable ones instead of drawn ones.
+        The pixels before it are drawn as the model has them, whatever the temperature of the codes, but at 0, where
+        they are the more probable ones. Of several codes that of the last one decides, which is nearest to the pixels.
         """
         return self.head.paint(self.parameters, draw)[1]
 
@@ -59,17 +62,38 @@ class Autoregressive(Pixels):
         return self.head.paint(self.parameters, draw)[0]
 
 
+class Masked(nn.Module):
+    """h + conv(relu(h)) over what was read at the pixel itself, left of it and in the row above, [B, F, H, W]: of
+    features that know no more than the pixels before theirs, features of the same kind that know more of them."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        scale = 0.5 * (5 * features) ** -0.5
+        self.up = nn.Parameter(torch.randn(features, features, 1, 3) * scale)
+        self.left = nn.Parameter(torch.randn(features, features, 1, 2) * scale)
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def kernel(self) -> Tensor:
+        """[F, F, 2, 3], zero right of the pixel."""
+        return torch.cat([self.up, F.pad(self.left, (0, 1))], 2)
+
+    def forward(self, h: Tensor) -> Tensor:
+        padded = F.pad(torch.relu(h), (1, 1, 1, 0))
+        return h + F.conv2d(padded, self.kernel().to(h.dtype), self.bias.to(h.dtype))
+
+
 class AutoregressiveHead(nn.Module):
     """Feature map [B, F, H, W] -> Autoregressive over one-channel binary pictures.
 
-    above, aside: rows above and columns to each side that a pixel sees. Until the share `blind` of the training is
+    above, aside: rows above and columns to each side that a pixel sees; layers: masked convolutions, each beyond the
+    first (`Masked`) sees a row and a column further. Until the share `blind` of the training is
     over, a shrinking part of each batch sees no pixel at all: otherwise the last layer learns first, and the latents
     are never used.
     """
 
     normalised = "binary"
 
-    def __init__(self, features: int, above: int = 4, aside: int = 4, blind: float = 0.15) -> None:
+    def __init__(self, features: int, above: int = 4, aside: int = 4, blind: float = 0.15, layers: int = 1) -> None:
         super().__init__()
         self.above, self.aside, self.blind = above, aside, blind
         self.progress = 1.0
@@ -77,6 +101,7 @@ class AutoregressiveHead(nn.Module):
         self.up = nn.Parameter(torch.randn(features, 1, above, 2 * aside + 1) * seen**-0.5)
         self.left = nn.Parameter(torch.randn(features, 1, 1, aside) * seen**-0.5)
         self.bias = nn.Parameter(torch.zeros(features))
+        self.deeper = nn.ModuleList(Masked(features) for _ in range(layers - 1))
         self.hidden = nn.Conv2d(features, features, 1)
         self.out = nn.Conv2d(features, 1, 1)
         nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
@@ -99,7 +124,12 @@ class AutoregressiveHead(nn.Module):
     def context(self, x: Tensor) -> Tensor:
         """What the pixels before each pixel of x [B, 1, H, W] say: [B, F, H, W]; outside the picture is background."""
         padded = F.pad(x * 2 - 1, (self.aside, self.aside, self.above, 0), value=-1.0)
-        return F.conv2d(padded, self.kernel().to(padded.dtype), self.bias.to(padded.dtype))
+        # of one channel either layout is the same to torch: without a word the wide maps come in the slow one
+        padded = padded.contiguous(memory_format=torch.channels_last)
+        context = F.conv2d(padded, self.kernel().to(padded.dtype), self.bias.to(padded.dtype))
+        for layer in self.deeper:
+            context = layer(context)
+        return context
 
     def mix(self, features: Tensor) -> Tensor:
         """Features and context, summed -> logits [B, 1, H, W]."""
@@ -108,18 +138,25 @@ class AutoregressiveHead(nn.Module):
     def paint(self, features: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Pixel by pixel: (drawn pixels, their probabilities), both [B, 1, H, W]."""
         rows, _, height, width = features.shape
-        warm = draw.heat(0) > 0
+        warm = draw.heat(PIXELS) > 0
         noise = draw.noise.uniform((rows, 1, height, width), PIXELS).to(features) if warm else None
         canvas = features.new_full((rows, height + self.above, width + 2 * self.aside), -1.0)
         shown = features.new_zeros(rows, 1, height, width)
         kernel = self.kernel().flatten(1).to(features).T
         hidden, out = self.hidden.weight.flatten(1).T, self.out.weight.flatten(1).T
         places = features + self.bias.to(features)[:, None, None]
+        layers: list[Any] = list(self.deeper)
+        kernels = [layer.kernel().flatten(1).to(features).T for layer in layers]
+        known = [features.new_zeros(rows, features.shape[1], height + 1, width + 2) for _ in layers]
         for i in range(height):
             for j in range(width):
                 window = canvas[:, i : i + self.above + 1, j : j + 2 * self.aside + 1].reshape(rows, -1)
-                state = torch.relu(torch.addmm(places[:, :, i, j], window, kernel))
-                state = torch.relu(torch.addmm(self.hidden.bias, state, hidden))  # type: ignore[arg-type]
+                state = torch.addmm(places[:, :, i, j], window, kernel)
+                for layer, deeper, read in zip(layers, kernels, known, strict=True):
+                    read[:, :, i + 1, j + 1] = torch.relu(state - features[:, :, i, j])  # of the pixels alone
+                    window = read[:, :, i : i + 2, j : j + 3].reshape(rows, -1)
+                    state = state + torch.addmm(layer.bias, window, deeper)
+                state = torch.relu(torch.addmm(self.hidden.bias, torch.relu(state), hidden))  # type: ignore[arg-type]
                 p = torch.sigmoid(torch.addmm(self.out.bias, state, out))[:, 0]  # type: ignore[arg-type]
                 level = noise[:, 0, i, j] if noise is not None else 0.5
                 canvas[:, i + self.above, j + self.aside] = (p > level).to(p) * 2 - 1

@@ -15,10 +15,11 @@ import torch
 
 from condvae.errors import Refused
 from condvae.glimpses import Window
-from condvae.learned import Asked, Learned, chunks, repeated, requests, seed_in, whole
+from condvae.learned import Asked, Learned, chunks, repeated, requests, seed_in, temperature_in, whole
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.tasks import at_least_0, opened, presented, store
+from condvae.tasks import opened, presented, store
+from condvae.temperatures import Temperature
 from condvae.trace import Condition, Draw, Trace
 
 __all__ = ["Canvases", "canvases", "canvases_of", "in_glimpses", "row_by_row"]
@@ -41,7 +42,7 @@ class Canvases:
 
 
 def canvases(
-    learned: Learned, asked: Asked | None = None, n: int = 1, seed: int = 0, temperature: float = 1.0
+    learned: Learned, asked: Asked | None = None, n: int = 1, seed: int = 0, temperature: Temperature = 1.0
 ) -> Canvases:
     """n drawings of what is asked, glimpse by glimpse: `Canvases` whose leading axes are [n], or [N, n] for a list of
     N values.
@@ -49,8 +50,8 @@ def canvases(
     Arguments, refusals and noise are those of `tasks.generate`, which gives the last canvases, bit by bit. Refused,
     too, where the model does not draw in glimpses.
     """
-    n, seed, temperature = whole(n, "n", 1), seed_in(seed), at_least_0(temperature, "temperature")
-    model = in_glimpses(learned)
+    n, seed, model = whole(n, "n", 1), seed_in(seed), in_glimpses(learned)
+    temperature = temperature_in(learned, temperature)
     columns, count, listed = requests(learned.schema, asked)
     columns, names = repeated(learned.schema, columns, count, n, seed)
     out = blank(learned, model, len(names), False)
@@ -79,7 +80,7 @@ def canvases_of(learned: Learned, x: Any, given: Asked | None = None, seed: int 
 
 
 def row_by_row(
-    learned: Learned, asked: Sequence[Asked], n: int = 1, seed: int = 0, temperature: float = 1.0
+    learned: Learned, asked: Sequence[Asked], n: int = 1, seed: int = 0, temperature: Temperature = 1.0
 ) -> Canvases:
     """The drawings of R requests, each as if it were the only one: [R, n, ...], all rows with the same noise."""
     found = [canvases(learned, one, n, seed, temperature) for one in asked]

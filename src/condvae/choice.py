@@ -23,7 +23,10 @@ class Choice(OneHotCategorical, Drawable):  # pyright: ignore[reportIncompatible
         return Choice(self.logits.expand((*batch_shape, self.logits.shape[-1])))
 
     def from_noise(self, draw: Draw, level: int) -> Tensor:
-        """A one-hot draw by the inverse of the distribution function; temperature 0 gives the likeliest class."""
+        """A one-hot draw by the inverse of the distribution function; temperature 0 gives the likeliest class.
+
+        A label is drawn before the codes, whose first one's temperature it has.
+        """
         if draw.heat(0) == 0:
             place = self.logits.argmax(-1)
         else:

@@ -51,7 +51,7 @@ def generate(
     out: Out = None,
     npz: str | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: str = "1",
     prior: str | None = None,
     guidance: float = 1.0,
 ) -> None:
@@ -65,7 +65,7 @@ def generate(
             the first of which are shown without it.
         npz: the arrays to write beside it.
         seed: picture i depends on (seed, i) alone.
-        temperature: scales the noise; 0 = the mean.
+        temperature: scales the noise, 0 = the mean; of several latents one for each, such as 1,0.9,0.7, or one for all.
         prior: fitted (the density fitted to the latents), flow (a flow fitted to them) or model (the model's own).
         guidance: above 1, what is asked is pressed further than it was learnt, for runs trained with blanks.
     """
@@ -86,7 +86,7 @@ def fill(
     given: Words = None,
     out: Out = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: str = "1",
     prior: str | None = None,
 ) -> None:
     """Fill in what is hidden of a picture, several ways.
@@ -102,7 +102,7 @@ def fill(
         given: what is known of the picture, FIELD=VALUE.
         out: the picture to write, the original first; or the arrays (.npz).
         seed: completion i depends on (seed, i) alone.
-        temperature: scales the noise; 0 = the mean.
+        temperature: scales the noise, 0 = the mean; of several latents one for each, such as 1,0.9,0.7, or one for all.
         prior: fitted, flow or model, as in generate.
     """
     from condvae import hands
@@ -293,24 +293,33 @@ def evaluate(
     data: str | None = None,
     k: int | None = None,
     limit: int | None = None,
+    temperature: str = "1",
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     data_dir: str | None = None,
     quiet: Plain = False,
+    leave_out: Words = None,
+    unknown: str | None = None,
 ) -> None:
     """Measure a run: bound, likelihood, obedience by an independent judge, diversity, collapse; and say it in words.
+
+    Begun again after an interruption, it goes on with the images that were not weighed yet.
 
     Args:
         run: a run folder.
         data: DATA to measure on; by default the test part of what the run was trained on.
         k: importance samples an image.
         limit: images whose likelihood is measured; 0 = all.
+        temperature: of the drawings, as in generate; to choose one, use other images (condvae.warmth in Python).
         as_json: everything that was measured, as JSON.
         data_dir: a folder that holds the data's files.
         quiet: show no progress.
+        leave_out: FIELD[,FIELD...] or all: measure as if these were not known of the images; of all, p(x).
+        unknown: what the likelihood does with what is not known: sum over its values, or blank, the input that training
+            saw where it was left out; by default blank where there is one.
     """
     from condvae import jobs
 
-    show(jobs.evaluate(run, data, k, limit, data_dir, quiet or as_json), as_json)
+    show(jobs.evaluate(run, data, k, limit, data_dir, quiet or as_json, temperature, leave_out or (), unknown), as_json)
 
 
 @app.command

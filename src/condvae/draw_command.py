@@ -18,7 +18,7 @@ def draw(
     n: Annotated[int | None, Parameter(alias="-n")] = None,
     out: Out = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: str = "1",
 ) -> None:
     """Show how a picture is drawn, glimpse by glimpse, by a run that was trained with --network draw.
 
@@ -30,7 +30,7 @@ def draw(
         out: the animation to write (.gif), a strip, a drawing a row and a glimpse a column (.png, .jpg, ...), or the
             canvases and windows (.npz).
         seed: drawing i of a row depends on (seed, i) alone, and is that of generate.
-        temperature: scales the noise; 0 = the mean.
+        temperature: scales the noise, 0 = the mean; one for all glimpses, or one for each, such as 1,0.9,0.7.
     """
     from condvae import draw_studio
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from condvae import pictures, strokes
 from condvae.canvases import Canvases, in_glimpses, row_by_row
-from condvae.intake import combinations, parse
+from condvae.intake import Heat, combinations, heat_of, parse
 from condvae.replies import Reply, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import load
 from condvae.studio import MOST_VALUES, check_targets
@@ -31,7 +31,7 @@ def draw(
     n: int | None = None,
     out: str | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: Heat = 1.0,
 ) -> Reply:
     """n drawings of each combination of what is asked, all values of the first label where it is not asked for: growing
     glimpse by glimpse (.gif), a row each of a strip (.png, ...), or as arrays (.npz).
@@ -54,7 +54,7 @@ def draw(
         n = 1 if len(names) > 1 and not animated and not is_arrays(target) else SEVERAL
     check_amount(n, len(names) * steps * math.prod(drawer.shape), MOST_VALUES)
     requests = [{name: column[row] for name, column in columns.items()} for row in range(len(names))]
-    found = row_by_row(drawer.learned, requests, n, seed, temperature)
+    found = row_by_row(drawer.learned, requests, n, seed, heat_of(temperature))
     path = written(target, found, names if len(names) > 1 else None, columns, seed)
     what = "no label" if not columns else " and ".join(names) if len(names) <= 3 else f"{len(names)} requests"
     each = " each" if len(names) > 1 else ""

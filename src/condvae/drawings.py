@@ -16,6 +16,7 @@ from condvae.distances import frechet_from_moments, moments, pairwise
 from condvae.evaluation import Diversity, Frechet, Manifolds, Obedience, Share, Spread
 from condvae.images import unit
 from condvae.judges import Judge, JudgeReading, positions
+from condvae.learned import Columns, Learned
 from condvae.manifolds import NEIGHBOURS, precision_recall
 from condvae.noise import seed_of
 from condvae.panel import Reader
@@ -65,7 +66,7 @@ def drawings(
     judge: the one whose features are taken, the target's where there is a target.
     """
     labels = np.zeros(len(subject.images), np.int64) if target is None else subject.given[target.name]
-    known = subject.judged[known_rows(subject)[subject.judged]]
+    known = subject.judged[known_rows(subject.learned, subject.given, len(subject.images))[subject.judged]]
     pool = known if len(known) else subject.judged
     rows = pool[chosen(len(pool), draws, subject.seed)]
     few = first_of_each(labels[rows], ALIKE_OF)
@@ -104,12 +105,12 @@ def drawings(
     )
 
 
-def known_rows(subject: Subject) -> np.ndarray:
-    """Which images have a known label or number, bool [N]; all of them where nothing can be known."""
-    fields = [field for field in subject.learned.schema.fields if not isinstance(field, Picture)]
+def known_rows(learned: Learned, given: Columns, images: int) -> np.ndarray:
+    """Which of N images have a known label or number, bool [N]; all of them where nothing can be known."""
+    fields = [field for field in learned.schema.fields if not isinstance(field, Picture)]
     if not fields:
-        return np.ones(len(subject.images), bool)
-    return np.asarray(np.any([~field.unknown(subject.given[field.name]) for field in fields], axis=0))
+        return np.ones(images, bool)
+    return np.asarray(np.any([~field.unknown(given[field.name]) for field in fields], axis=0))
 
 
 def draw_block(subject: Subject, rows: np.ndarray, prior: str | None, seed: int) -> np.ndarray:

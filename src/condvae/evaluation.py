@@ -7,6 +7,7 @@ import math
 from pydantic import Field
 
 from condvae.calibration import BAYES, Calibration
+from condvae.conditionals import head_and_rest
 from condvae.findings import (
     Completion,
     Decibels,
@@ -26,6 +27,7 @@ from condvae.findings import (
     beyond,
 )
 from condvae.names import counted
+from condvae.temperatures import alike, said
 
 __all__ = [
     "Calibration",
@@ -56,12 +58,16 @@ class Evaluation(Finding):
     """What the likelihoods are of, or why there are none; numbers of different protocols are not comparable."""
     prior: str
     """"fitted", "flow" or "model": the one prior behind bound, likelihood and drawings."""
+    temperature: float | list[float] = 1.0
+    """Of drawings and completions: one number, or one a latent in order; all else is of the model as it is."""
     unknown: str
     """How what was not given of the images was treated, field by field."""
     images: int
     """How many images were evaluated."""
     seed: int
     """Seed of all noise."""
+    bound_of: str = "p(x | c)"
+    """What the bound is a bound on, in words as in `Likelihood.of`."""
     bound: Estimate | None
     """Evidence lower bound on log p(x | c), one posterior sample an image; None of a model without a likelihood."""
     rate: Estimate
@@ -109,7 +115,9 @@ class Evaluation(Finding):
         """Rows (measure, value, what it stands beside or is of)."""
         rows: list[tuple[str, str, str]] = []
         if self.bound is not None:
-            rows.append(("bound on log p(x | c)", self.bound.text(), counted(self.images, "image")))
+            head, rest = head_and_rest(self.bound_of)
+            beside = [counted(self.images, "image"), *([rest] if rest else [])]
+            rows.append((f"bound on log {head}", self.bound.text(), "; ".join(beside)))
         if self.likelihood is not None:
             rows.append(likelihood_row(self.likelihood, self.images))
         if self.bits_per_dimension is not None:
@@ -160,15 +168,20 @@ class Evaluation(Finding):
     def sentences(self) -> list[str]:
         """The verdicts, then how the numbers were come by."""
         behind = "KL" if self.likelihood is None else "bound, likelihood"
+        of = "" if self.likelihood is None else f"{self.likelihood.of}; "
         how = [
-            f"Likelihood: {self.protocol}.",
+            f"Likelihood: {of}{self.protocol}.",
             f"Prior of {behind} and drawings: {self.prior}; what was not given: {self.unknown}.",
         ]
+        if alike(self.temperature) != 1:
+            how.append(f"Temperature of the drawings: {said(self.temperature)}; all else is of the model as it is.")
         if self.likelihood is not None and self.likelihood.images < self.images:
             how.append(
                 f"The importance-weighted likelihood is of {self.likelihood.images:,} of "
                 f"{counted(self.images, 'image')} drawn at random; limit=0 takes all."
             )
+        if self.likelihood is not None and self.likelihood.seconds is not None:
+            how.append(self.likelihood.cost(self.images))
         cards = [found.judge for found in self._read().values()]
         if len(cards) > 1:
             cards = [found.judge.replace("judge", f"judge of {name}", 1) for name, found in self._read().items()]
@@ -184,7 +197,8 @@ def likelihood_row(found: Likelihood, images: int) -> tuple[str, str, str]:
         f"k = {found.k:,}, {every} {counted(found.images, 'image')}; effective samples "
         f"{found.effective_mean:.1f} on average, {found.effective_least:.1f} at least"
     )
-    return "-log p(x | c)", found.text(), beside
+    head, rest = head_and_rest(found.of)
+    return f"-log {head}", found.text(), f"{rest}; {beside}" if rest else beside
 
 
 def obedience_rows(found: Obedience, name: str) -> list[tuple[str, str, str]]:

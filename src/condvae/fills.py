@@ -11,6 +11,7 @@ from condvae.conditions import Field, Label, partial
 from condvae.errors import Refused
 from condvae.learned import Asked, Learned, columns_of, whole
 from condvae.tasks import generate
+from condvae.temperatures import Temperature
 
 __all__ = ["fill", "told_pictures"]
 
@@ -22,7 +23,7 @@ def fill(
     given: Asked | None = None,
     n: int = 5,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: Temperature = 1.0,
     guidance: float = 1.0,
     prior: str | None = None,
 ) -> np.ndarray:
@@ -30,7 +31,8 @@ def fill(
 
     x: [N, C, H, W] float in [0, 1], what is hidden may hold anything finite; seen: bool [N, C, H, W] or [N, 1, H, W],
     True where a pixel is given: it comes back bit-identical. given: what else is known, field -> one value, or one a
-    row; the rest is unknown. prior: as `Learned.using`. Completion j of picture i is a function of (seed, i, j).
+    row; the rest is unknown. temperature, prior: as in `tasks.generate`. Completion j of picture i is a function of
+    (seed, i, j).
 
     Refused where the model learned to fill no holes, or for arguments that cannot be used.
     """

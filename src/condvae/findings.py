@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+from condvae.conditionals import head_and_rest
 from condvae.distances import wilson
+from condvae.names import counted, lasting
 
 __all__ = [
     "Completion",
@@ -50,12 +52,35 @@ class Estimate(Finding):
 class Likelihood(Estimate):
     """-log p(x | c) by importance sampling: an upper bound that falls with k."""
 
+    of: str = "p(x | c)"
+    """What is given, and how what is not was treated: "p(x | digit)", "p(x), summed over digit", "p(x), blank input \
+for digit"; "p(x | c)" of evaluations made before it was told."""
     k: int
     """Importance samples an image."""
     effective_mean: float
     """Mean effective number of the k samples, in [1, k]."""
     effective_least: float
     """Least effective number over the images."""
+    seconds: float | None = None
+    """What it cost here, on the clock; None of evaluations made before it was told."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all is the same but what it cost: one seed gives one evaluation, at whatever speed."""
+        if not isinstance(other, Likelihood):
+            return NotImplemented
+        return self.model_dump(exclude={"seconds"}) == other.model_dump(exclude={"seconds"})
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def cost(self, every: int, row: str = "image") -> str:
+        """What it cost in a sentence, and what `every` rows cost with 500 and with 5,000 samples each."""
+        assert self.seconds is not None, "an evaluation made before its cost was told"
+        head, _ = head_and_rest(self.of)
+        unit = self.seconds / self.images / self.k
+        others = [k for k in (500, 5_000) if (k, every) != (self.k, self.images)]
+        told = " and ".join(f"about {lasting(unit * every * k)} with k = {k:,}" for k in others)
+        took = f"-log {head} of {counted(self.images, row)} with k = {self.k:,} took {lasting(self.seconds)}"
+        return f"{took} on this machine; {counted(every, row)} take {told}."
 
 
 class Share(Finding):

@@ -16,7 +16,7 @@ from PIL import Image
 from condvae import pictures
 from condvae.conditions import Attribute, Label, Schema
 from condvae.errors import Refused
-from condvae.intake import Seen, one_request, read_image
+from condvae.intake import Heat, Seen, heat_of, one_request, read_image
 from condvae.masks import alpha_mask, has_alpha, hole_box, mask_from_image
 from condvae.nets import Shape
 from condvae.replies import Reply, check_amount, counted, is_arrays, write_npz
@@ -43,7 +43,7 @@ def fill(
     out: str | None = None,
     given: Sequence[str] = (),
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: Heat = 1.0,
     prior: str | None = None,
 ) -> Reply:
     """n completions of what is hidden of an image: a picture with the original first, its hole tinted; or an npz.
@@ -63,7 +63,7 @@ def fill(
     x, notes = read_image(Path(image).expanduser(), drawer.shape)
     seen, more = seen_of(image, mask, hole, drawer.shape)
     check_amount(n, x.size, MOST_VALUES)
-    images = drawer.fill(x[None], seen[None], known, n, seed, temperature, prior)[0]
+    images = drawer.fill(x[None], seen[None], known, n, seed, heat_of(temperature), prior)[0]
     if is_arrays(target):
         path = write_npz(target, {"x": x, "seen": seen, "images": images, "seed": np.asarray(seed)})
     else:

@@ -154,12 +154,17 @@ class DiscretisedLogistic(Pixels):
         return within(self.parameters)
 
     def costs(self, x: Tensor) -> Tensor:
-        mean, scale = self.split(self.parameters, x), torch.exp(-self.log_scale)
-        upper, lower = (x - mean + 0.5 / 255) * scale, (x - mean - 0.5 / 255) * scale
-        # log(sigmoid(u) - sigmoid(l)) = log(1 - exp(l - u)) + logsigmoid(u) + logsigmoid(-l): no bin underflows
-        inside = torch.log(-torch.expm1(lower - upper)) + F.logsigmoid(upper) + F.logsigmoid(-lower)
-        above = torch.where(x > 254.5 / 255, F.logsigmoid(-lower), inside)
-        return -torch.where(x < 0.5 / 255, F.logsigmoid(upper), above)
+        return logistic_costs(x, self.split(self.parameters, x), self.log_scale)
+
+
+def logistic_costs(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """-log of the mass that logistics give to the bins of x, elementwise."""
+    scale = torch.exp(-log_scale)
+    upper, lower = (x - mean + 0.5 / 255) * scale, (x - mean - 0.5 / 255) * scale
+    # log(sigmoid(u) - sigmoid(l)) = log(1 - exp(l - u)) + logsigmoid(u) + logsigmoid(-l): no bin underflows
+    inside = torch.log(-torch.expm1(lower - upper)) + F.logsigmoid(upper) + F.logsigmoid(-lower)
+    above = torch.where(x > 254.5 / 255, F.logsigmoid(-lower), inside)
+    return -torch.where(x < 0.5 / 255, F.logsigmoid(upper), above)
 
 
 class BernoulliHead(nn.Module):

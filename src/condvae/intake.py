@@ -21,14 +21,29 @@ from condvae.learned import whole
 from condvae.names import counted
 from condvae.nets import Shape
 from condvae.runs import Run
+from condvae.temperatures import Temperature, typed
 
-__all__ = ["Seen", "combinations", "one_request", "open_image", "parse", "part_of", "read_image", "seen", "to_array"]
+__all__ = [
+    "Heat",
+    "Seen",
+    "combinations",
+    "heat_of",
+    "left_out",
+    "one_request",
+    "open_image",
+    "parse",
+    "part_of",
+    "read_image",
+    "seen",
+    "to_array",
+]
 
 DATA_FILES = {".npz", ".csv", ".tsv", ".parquet"}
 ANY_LABEL = ("label", "class")
 UNKNOWN = ("", "?", "none")  # digit=, digit=? and digit=none ask for an unknown digit
 
 Notes = tuple[str, ...]
+Heat = str | Temperature  # a temperature, which may be typed
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,18 @@ def called(name: str, schema: Schema) -> str:
     """The field's own name where its only label is called "label" or "class", as the name came otherwise."""
     known = [field.name for field in schema.fields]
     return schema.labels[0].name if name in ANY_LABEL and name not in known and len(schema.labels) == 1 else name
+
+
+def left_out(given: Mapping[str, Any], words: Sequence[str], schema: Schema) -> dict[str, Any]:
+    """What is given without the fields that words name, `digit` or `digit,ink`, or without all of them, `all`.
+
+    Refused for a field that the run has not.
+    """
+    names = [called(name.strip(), schema) for word in words for name in word.split(",")]
+    if names == ["all"]:
+        return {}
+    gone = {schema.field(name).name for name in names}
+    return {name: values for name, values in given.items() if name not in gone}
 
 
 def example(schema: Schema) -> str:
@@ -121,6 +148,11 @@ def shown(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return "?" if np.isnan(value) else f"{value:.6g}"
     return "?" if value is None else str(value)
+
+
+def heat_of(temperature: Heat) -> Temperature:
+    """A temperature that may be typed, `0.8` or `1,0.9,0.7`, as numbers. Refused where it is written otherwise."""
+    return typed(temperature) if isinstance(temperature, str) else temperature
 
 
 def one_request(words: Sequence[str], schema: Schema, argument: str) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from condvae.conditions import Field, Label, Number, Picture
 from condvae.data import Collection, Part
 from condvae.errors import Refused
 from condvae.gallery import known_labels
-from condvae.intake import part_of
+from condvae.intake import Heat, heat_of, left_out, part_of
+from condvae.learned import temperature_in
+from condvae.ledger import keeping
 from condvae.measures import evaluate as measure
 from condvae.panel import Panel, halved, judges_for
 from condvae.progress import counter
@@ -27,11 +29,13 @@ from condvae.report import Section
 from condvae.reporting import flattering, unseen_part, with_test
 from condvae.runs import Run, load
 from condvae.settings import settings_of
+from condvae.table_tasks import as_learnt
 
 __all__ = ["evaluate", "list_data", "list_recipes", "reproduce", "resume", "train"]
 
 RUNS = Path("runs")
 RESULTS = Path("results")
+WEIGHED = "weighed.safetensors"  # in a run's folder, where its evaluation was interrupted
 
 
 def train(
@@ -128,12 +132,21 @@ def evaluate(
     limit: int | None = None,
     data_dir: str | None = None,
     quiet: bool = False,
+    temperature: Heat = 1.0,
+    leave_out: Sequence[str] = (),
+    unknown: str | None = None,
 ) -> Reply:
-    """How good a run is, on its own data's test part or on DATA: numbers, and a verdict in words."""
+    """How good a run is, on its own data's test part or on DATA: numbers, and a verdict in words.
+
+    leave_out: fields that are measured as if nobody had told them. What is weighed is kept in the run's folder until
+    the evaluation has ended, so that Ctrl-C loses little.
+    """
     found = load(run)
+    heat = temperature_in(found.learned, heat_of(temperature))
     if found.outputs is not None:
+        as_learnt(heat)
         own = api.recorded_data(found.facts, data_dir) if data is None else None
-        return table_studio.evaluate(found, own, data, k, limit, None if quiet else stages())
+        return table_studio.evaluate(found, own, data, k, limit, None if quiet else stages(), leave_out, unknown)
     if data is None:
         collection = api.recorded_data(found.facts, data_dir)
         part, whence = unseen_part(found, collection)
@@ -151,21 +164,25 @@ def evaluate(
     if unseen is not None:
         learnt = f"judges learn from {len(collection.train):,} of these images"
         notes = (*notes, f"{learnt}; drawings are compared with the other {len(unseen):,}")
-    given = known_labels(found.schema, part)
+    given = left_out(known_labels(found.schema, part), leave_out, found.schema)
     watch = None if quiet else stages()
     train = collection.train if panel.readers else None
-    result = measure(
-        found.learned,
-        part.x,
-        given,
-        panel.readers,
-        train,
-        k,
-        limit,
-        progress=watch,
-        unjudged=panel.missing,
-        unseen=unseen,
-    )
+    with keeping(Path(run) / WEIGHED, found.learned.using()) as ledger:
+        result = measure(
+            found.learned,
+            part.x,
+            given,
+            panel.readers,
+            train,
+            k,
+            limit,
+            progress=watch,
+            unjudged=panel.missing,
+            unseen=unseen,
+            temperature=heat,
+            unknown=unknown,
+            ledger=ledger,
+        )
     lines = (
         f"{found.path}, measured on {whence} of {collection.name}",
         *aligned(("measure", "value", "beside"), result.table()),

@@ -6,6 +6,7 @@ same however many rows are asked for with it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,12 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from condvae.conditions import Field, Schema
+from condvae.conditions import Field, Picture, Schema
 from condvae.errors import Refused, suggest
 from condvae.images import Images, as_images, unit
-from condvae.nets import Shape
+from condvae.names import counted
+from condvae.nets import Shape, evaluating
 from condvae.noise import Noise, RowNoise
-from condvae.trace import Condition
+from condvae.trace import Condition, Draw
 from condvae.unseen import UnseenPrior
 
 Asked = Mapping[str, Any]
@@ -30,6 +32,7 @@ Columns = dict[str, np.ndarray]  # field name -> positions in its values [N], -1
 Progress = Callable[[int, int], None]  # (rows done, rows in all)
 
 CHUNK = 256  # rows of one pass: a power of two, so that no thread's share ends inside a vector register
+UNKNOWN = ("sum", "blank")  # how fields that are not known are treated
 PRIORS = (None, "fitted", "flow", "model")
 LABEL_LEVEL = 1000  # the level of noise that draws a label which was not asked for
 PIXEL_LEVEL = 2000  # the level of noise that binarises pixels
@@ -180,6 +183,41 @@ def seed_in(seed: Any) -> int:
     return whole(seed, "seed", 0, 2**64 - 1)
 
 
+def at_least_0(value: Any, name: str) -> float:
+    """The value as a float; Refused where it is no finite number of at least 0."""
+    if not within_reach(value):
+        raise Refused(f"{name} must be a number of at least 0, 1 for the model as it is; got {value!r}")
+    return float(value)
+
+
+def within_reach(value: Any) -> bool:
+    """Whether a value is a finite number of at least 0."""
+    return isinstance(value, int | float | np.number) and 0 <= float(value) < math.inf
+
+
+def temperature_in(learned: Learned, value: Any) -> float | tuple[float, ...]:
+    """A temperature, one number or one for each of the model's codes in order; Refused where it is neither."""
+    value = value.tolist() if isinstance(value, np.ndarray | Tensor) else value
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return at_least_0(value, "temperature")
+    codes = codes_of(learned)
+    if len(value) != codes or not all(map(within_reach, value)):
+        several = "" if codes == 1 else f" or {codes} of them,"
+        raise Refused(
+            f"temperature must be one number of at least 0,{several} for this model has {counted(codes, 'latent')}; "
+            f"got {', '.join(map(str, value)) or 'none'}"
+        )
+    return tuple(map(float, value))
+
+
+def codes_of(learned: Learned) -> int:
+    """How many latents pictures are drawn from, one after the other: 1 of a VAE, one a step of DRAW."""
+    columns, names = repeated(learned.schema, columns_of(learned, None, 1), 1, 1, 0)
+    with evaluating(learned.model) as model:
+        draw = Draw(RowNoise(0, names, learned.device), 0.0)
+        return len(model(learned.condition(columns, np.zeros(1, int)), draw=draw).codes)
+
+
 def requests(schema: Schema, asked: Asked | None) -> tuple[Columns, int, bool]:
     """What is asked -> (columns, how many requests, whether a list was given).
 
@@ -240,11 +278,21 @@ def repeated(schema: Schema, columns: Columns, count: int, n: int, seed: int) ->
     return drawn(schema, {name: np.repeat(column, n, 0) for name, column in columns.items()}, names, seed), names
 
 
-def open_fields(schema: Schema, columns: Columns, rows: Sequence[int] | np.ndarray) -> tuple[Field, ...]:
-    """Fields that are unknown in these rows and have no blank input: they have to be settled, or summed out."""
+def open_fields(
+    schema: Schema, columns: Columns, rows: Sequence[int] | np.ndarray, unknown: str | None = None
+) -> tuple[Field, ...]:
+    """Fields that are unknown in some of these rows and have to be settled, or summed out.
+
+    unknown: None: those that have no blank input; "sum": those that have one, too, but for a partial picture; "blank":
+    none may be without. Refused for another word, and for "blank" where a field has no such input.
+    """
+    if unknown not in (None, *UNKNOWN):
+        raise Refused(f"unknown may be 'sum' or 'blank'; got {unknown!r}{suggest(str(unknown), UNKNOWN)}")
     index = np.asarray(rows)
-    return tuple(
-        field
-        for field in schema.fields
-        if not field.optional and len(index) and field.unknown(columns[field.name][index]).any()
-    )
+    missing = [field for field in schema.fields if len(index) and field.unknown(columns[field.name][index]).any()]
+    found = [field for field in missing if not field.optional or (unknown == "sum" and not isinstance(field, Picture))]
+    if found and unknown == "blank":
+        raise Refused(
+            f"unknown may not be 'blank' here, for {found[0].name} has no blank input; 'sum' sums over its values"
+        )
+    return tuple(found)

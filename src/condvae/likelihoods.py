@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from condvae.calibration import BAYES, CLASSIFIER, Calibration, calibration
+from condvae.conditionals import likelihood_of
 from condvae.conditions import Label, Number, Picture
 from condvae.evaluation import Estimate, Likelihood
 from condvae.heads import DiscretisedLogistic, Gaussian
@@ -21,9 +23,10 @@ from condvae.numbers import POINTS
 from condvae.objectives import elbo, kl_per_unit, rate
 from condvae.perceptual import Perceptual
 from condvae.rows import Row
-from condvae.scores import UNLIKELY, marginal, posterior
+from condvae.scores import UNLIKELY, posterior
 from condvae.subject import Subject, chosen, estimate
 from condvae.trace import Draw, Trace
+from condvae.weighing import marginal
 
 ACTIVE = 0.01  # variance of a unit's posterior mean over the images of a condition
 READINGS = 10_000  # images times labels that are classified, at most
@@ -185,7 +188,7 @@ def protocol_words(head: Distribution, binarise: str, binary: bool, seed: int) -
 def unknown_words(subject: Subject) -> str:
     """How what is not known of the images was treated, field by field."""
     schema, rows = subject.learned.schema, np.arange(len(subject.images))
-    summed = {field.name for field in open_fields(schema, subject.given, rows)}
+    summed = {field.name for field in open_fields(schema, subject.given, rows, subject.unknown)}
     several = len([field for field in schema.fields if not isinstance(field, Picture)]) > 1
     said: list[str] = []
     for field in schema.fields:
@@ -198,6 +201,7 @@ def unknown_words(subject: Subject) -> str:
         elif count and field.name in summed:
             over = "summed over" if isinstance(field, Label) else f"summed over {POINTS} equally likely values"
             read = "classified" if isinstance(field, Label) else "the likeliest of them"
+            read = "blank input" if field.optional else read
             drawn = ", drawn as in training in drawings" if several else ""
             said.append(
                 f"{field.name}: {over} in the likelihood, {read} in the bound{drawn} ({counted(count, 'image')})"
@@ -225,6 +229,7 @@ def label_gain(subject: Subject, target: Label, own: np.ndarray, sample: np.ndar
 
 def weighed(subject: Subject, sample: np.ndarray, k: int) -> Likelihood:
     """-log p(x | c) of the sampled rows by k importance samples."""
+    begun = time.perf_counter()
     found = marginal(
         subject.learned,
         subject.model,
@@ -234,13 +239,17 @@ def weighed(subject: Subject, sample: np.ndarray, k: int) -> Likelihood:
         subject.seed,
         subject.tell("likelihood"),
         sample,
+        subject.unknown,
+        subject.ledger,
     )
-    over = estimate(-found.log_prob)
+    spared = 0.0 if subject.ledger is None else subject.ledger.spared
     return Likelihood(
-        **over.model_dump(),
+        **estimate(-found.log_prob).model_dump(),
+        of=likelihood_of(subject.learned.schema, subject.given, sample, subject.unknown),
         k=k,
         effective_mean=float(found.effective.mean()),
         effective_least=float(found.effective.min()),
+        seconds=time.perf_counter() - begun + spared,
     )
 
 

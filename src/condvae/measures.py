@@ -16,13 +16,15 @@ import torch
 
 from condvae.asked_numbers import numbers_obeyed
 from condvae.completions import completed
+from condvae.conditionals import bound_of
 from condvae.conditions import Label, Number
 from condvae.data import Part
 from condvae.distances import frechet, frechet_from_moments, wilson
 from condvae.drawings import Drawn, drawings, near, obeyed, overlap, real_features, varied
 from condvae.evaluation import Evaluation, Manifolds, Nearness, Numbers, Obedience, Sharpness
 from condvae.judges import Judge
-from condvae.learned import Asked, Learned, pictures_of, seed_in, whole
+from condvae.learned import Asked, Learned, pictures_of, seed_in, temperature_in, whole
+from condvae.ledger import Ledger
 from condvae.likelihoods import classified, inferred, label_gain, unknown_words, weighed
 from condvae.nearness import nearness
 from condvae.noise import seed_of
@@ -30,6 +32,7 @@ from condvae.panel import Reader
 from condvae.regress_net import Regressor
 from condvae.sharpness import sharpness
 from condvae.subject import Progress, Subject, chosen, estimate, readers_of, subject_of, target_of
+from condvae.temperatures import Temperature, cooled
 from condvae.verdicts import verdicts
 
 __all__ = ["Evaluation", "evaluate", "frechet", "frechet_from_moments", "wilson"]
@@ -52,6 +55,9 @@ def evaluate(
     progress: Progress | None = None,
     unjudged: Mapping[str, str] | None = None,
     unseen: np.ndarray | None = None,
+    temperature: Temperature = 1.0,
+    unknown: str | None = None,
+    ledger: Ledger | None = None,
 ) -> Evaluation:
     """Measure a model on images that it was not trained on.
 
@@ -76,6 +82,10 @@ def evaluate(
         field: the label that label gain, classification, diversity and Frechet distance are of; by default the first.
         progress: called with (what is measured, done, total). unjudged: field name -> why it has no judge. unseen: rows
             of the images that no judge was trained on, whose like is drawn and completed; by default all.
+        temperature: of drawings and completions, as in `tasks.generate`; chosen elsewhere (`condvae.warmth`), not on
+            these images. Bound, KL and likelihood are of the model as it is.
+        unknown: what the likelihood does with what is not given, "sum" or "blank", as in `log_prob`; given=None asks
+            for p(x). ledger: where what is weighed is kept against interruption.
 
     Raises:
         Refused: arguments that cannot be used, or a judge of other labels or pictures.
@@ -85,7 +95,8 @@ def evaluate(
     images = pictures_of(learned, x)
     target = target_of(learned, field)
     readers = readers_of(learned, judge, target)
-    subject = subject_of(learned, images, given, prior, seed, progress, unseen)
+    temperature = temperature_in(learned, temperature)
+    subject = subject_of(learned, images, given, prior, seed, progress, unseen, temperature, unknown, ledger)
 
     passes = inferred(subject)
     sample = chosen(len(subject.images), limit or len(subject.images), seed)
@@ -108,9 +119,11 @@ def evaluate(
     return Evaluation(
         protocol=passes.protocol,
         prior=used,
+        temperature=list(temperature) if isinstance(temperature, tuple) else temperature,
         unknown=unknown_words(subject),
         images=len(subject.images),
         seed=seed,
+        bound_of=bound_of(learned.schema, subject.given, np.arange(len(subject.images))),
         bound=estimate(passes.elbo) if likely else None,
         rate=estimate(passes.rate),
         likelihood=likelihood,
@@ -149,6 +162,7 @@ def evaluate(
             manifolds,
             distance,
             passes.codes,
+            cooled(temperature),
         ),
     )
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from condvae.errors import Refused
 
-__all__ = ["counted", "label_name", "printable", "sort_names"]
+__all__ = ["counted", "label_name", "lasting", "printable", "sort_names"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]*)?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,4})?")
@@ -61,6 +61,18 @@ def label_name(value: object) -> str | None:
 def counted(number: int, what: str, many: str | None = None) -> str:
     """1 -> "1 picture", 2 -> "2 pictures"; many: what follows another number than 1, where an s does not do."""
     return f"{number:,} {what if number == 1 else many or f'{what}s'}"
+
+
+def lasting(seconds: float) -> str:
+    """A time as people say it: "less than a second", "12 seconds", "7 minutes", "2.5 hours"."""
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 99.5:
+        return counted(round(seconds), "second")
+    if seconds < 99.5 * 60:
+        return counted(round(seconds / 60), "minute")
+    hours = seconds / 3600
+    return f"{hours:.1f} hours" if hours < 9.95 else f"{hours:,.0f} hours"
 
 
 def printable(value: object) -> str:

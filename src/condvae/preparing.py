@@ -22,6 +22,7 @@ from condvae.models.build import LATENTS
 from condvae.names import counted
 from condvae.noise import RowNoise, seed_of
 from condvae.perceptual import compared
+from condvae.rungs import shrinking
 from condvae.settings import Settings
 from condvae.trace import Condition
 from condvae.train import Batches, Hiding, Training, as_float
@@ -100,6 +101,10 @@ def resolve(settings: Settings, part: Part, outputs: Schema | None = None) -> tu
     if settings.network == "draw":
         check_drawing(settings, likelihood)
         settings = settings.model_copy(update={"density": "none"})  # see `drawn_lines`
+    if settings.network == "ladder":
+        check_climbing(settings, part.x.shape[2:])
+        if settings.density == "auto":
+            settings = settings.model_copy(update={"density": "none"})
     layers = compared(settings, likelihood, part.x.shape[2:])
     prior = "learned" if settings.holes != "none" else settings.prior  # what is seen tells much of what is hidden
     if settings.adversarial and "prior" not in settings.model_fields_set:
@@ -142,8 +147,25 @@ def check_drawing(settings: Settings, likelihood: str) -> None:
         )
 
 
+def check_climbing(settings: Settings, size: Sequence[int]) -> None:
+    """Refused where latents on many levels do not go with the other settings, or with pictures of that size."""
+    for name, plain, why in (("infer", None, "which infers no label"), ("adversarial", 0.0, "which has no critic")):
+        if getattr(settings, name) != plain:
+            raise Refused(f"{name} must be {plain!r} with network='ladder', {why}; got {getattr(settings, name)!r}")
+    sizes = [f"{height} x {width}" for height, width in shrinking(int(size[0]), int(size[1]))]
+    if settings.levels[0] < 1 or min(settings.levels) < 0 or len(settings.levels) > len(sizes):
+        raise Refused(
+            f"levels must name how many levels of latents stand at each of the sizes {', '.join(sizes)}, at least one "
+            f"at the first, and may end early; got {','.join(str(one) for one in settings.levels)}"
+        )
+
+
 def drawn_lines(settings: Settings) -> list[str]:
-    """In words: in how many steps a picture is drawn, and that no density is fitted; nothing of other networks."""
+    """In words: of how many latents in a row a picture is made, and that no density is fitted where that is so; nothing
+    of networks with one."""
+    if settings.network == "ladder":
+        end = "" if settings.density != "none" else ", from the model's own prior"
+        return [f"A picture is made from {counted(sum(settings.levels), 'level')} of latents{end}."]
     if settings.network != "draw":
         return []
     return [
@@ -154,8 +176,10 @@ def drawn_lines(settings: Settings) -> list[str]:
 
 def resolved_table(settings: Settings, part: Part) -> tuple[Settings, str]:
     """The settings of a table's rows: dense networks, and few latents for few columns."""
-    if settings.network == "draw":
-        raise Refused("network='draw' draws pictures; a table's rows are learned by dense layers, leave network out")
+    if settings.network in ("draw", "ladder"):
+        raise Refused(
+            f"network={settings.network!r} draws pictures; a table's rows are learned by dense layers, leave it out"
+        )
     if settings.adversarial:
         raise Refused("adversarial has a critic judge pictures; of a table's rows leave it at 0")
     if settings.likelihood == "perceptual":

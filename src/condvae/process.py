@@ -55,6 +55,8 @@ def outcome(command: Callable[[], object], environment: Mapping[str, str]) -> in
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except KeyboardInterrupt as error:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # a line that showed how far the work had come is not written over
         return complain(str(error) or "interrupted", CTRL_C)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0 if error.code is None else FAILED

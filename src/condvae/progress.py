@@ -5,6 +5,7 @@ A Step holds tensors; they are read only when shown, a few times a second, so th
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -19,11 +20,14 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from condvae.names import lasting
 from condvae.train import Step
 
 __all__ = ["Bar", "Interrupted", "Stop", "clock", "interruptible", "say", "watch"]
 
 SHOW_EVERY = 0.15  # seconds: drawing the bar takes a millisecond or two
+PLAIN_EVERY = 60.0  # seconds between two lines of what is counted where nobody looks at a terminal
+SURE_AFTER = 2.0  # seconds after which the time left is told there
 
 
 class Interrupted(KeyboardInterrupt):
@@ -171,15 +175,49 @@ def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
 
 
 def counter(what: str, stream: TextIO | None = None) -> Callable[[int, int], None]:
-    """A progress callback (done, total) that rewrites one line on a terminal, and is silent elsewhere."""
-    out = stream or sys.stderr
-    shown = [0.0]
+    """A progress callback (done, total) that rewrites one line on a terminal, with the time left.
 
-    def report(done: int, total: int) -> None:
+    Elsewhere it is silent, but for a line a minute where the work takes longer than that.
+    """
+    return Counter(what, stream or sys.stderr).report
+
+
+class Counter:
+    """How far one piece of work has come, as `counter` shows it. Time is counted from the first report."""
+
+    def __init__(self, what: str, stream: TextIO) -> None:
+        self.what, self.stream = what, stream
+        self.first: tuple[float, int] | None = None  # when the first report came, and what was done by then
+        self.shown = -math.inf
+        self.wide = 0
+
+    def report(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if out.isatty() and (done >= total or now - shown[0] > SHOW_EVERY):
-            shown[0] = now
-            end = "\n" if done >= total else ""
-            print(f"\r{what}: {100 * done / max(1, total):3.0f} %", end=end, file=out, flush=True)
+        if self.first is None or done < self.first[1]:
+            self.first = now, done
+        if self.stream.isatty():
+            if done >= total or now - self.shown > SHOW_EVERY:
+                self.shown = now
+                left = self.left(now, done, total)
+                self.line(done, total, "" if left is None else f", {clock(left)} left")
+        elif done < total and now - self.first[0] > SURE_AFTER and now - self.shown > PLAIN_EVERY:
+            left = self.left(now, done, total)
+            if left is not None and (left > PLAIN_EVERY or self.shown > -math.inf):
+                self.shown = now
+                print(f"{self.what}: {share(done, total)}, {lasting(left)} left", file=self.stream, flush=True)
 
-    return report
+    def left(self, now: float, done: int, total: int) -> float | None:
+        """Seconds left at the speed since the first report; None before there is one, and at the end."""
+        begun, before = self.first or (now, done)
+        return (now - begun) * (total - done) / (done - before) if before < done < total else None
+
+    def line(self, done: int, total: int, left: str) -> None:
+        """Rewrite the line, whatever stood there."""
+        said = f"{self.what}: {share(done, total)}{left}"
+        print(f"\r{said:<{self.wide}}", end="\n" if done >= total else "", file=self.stream, flush=True)
+        self.wide = len(said)
+
+
+def share(done: int, total: int) -> str:
+    """How much is done, in percent."""
+    return f"{100 * done / max(1, total):3.0f} %"

@@ -94,7 +94,7 @@ class Row(Pixels):
 
     def picture(self, draw: Draw) -> Tensor:
         """A drawn row, encoded, [B, 1, 1, W]; at temperature 0 the mean row."""
-        heat = draw.heat(0)
+        heat = draw.heat(level_of(0))
         return self.mean if heat == 0 else self.assembled(draw, heat)
 
     def assembled(self, draw: Draw | None, heat: float) -> Tensor:

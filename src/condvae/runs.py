@@ -28,7 +28,7 @@ from condvae.density_io import load_density, save_density
 from condvae.errors import Refused
 from condvae.fills import fill
 from condvae.flows import FlowDensity
-from condvae.learned import pictures_of
+from condvae.learned import pictures_of, temperature_in
 from condvae.models.base import Model
 from condvae.models.build import build
 from condvae.names import counted
@@ -46,9 +46,10 @@ from condvae.storage import (
     write_tensors,
     write_text,
 )
-from condvae.table_tasks import FEW, impute, no_pictures, part_of_table, rows_given
+from condvae.table_tasks import FEW, as_learnt, impute, no_pictures, part_of_table, rows_given
 from condvae.tables import decode_rows
 from condvae.tasks import Classified, Learned
+from condvae.temperatures import Temperature
 
 FORMAT = 1  # of run.json; a later reader knows what it meets
 Asked = Mapping[str, Any]
@@ -115,7 +116,7 @@ class Run:
         asked: Asked | None = None,
         n: int = 1,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: Temperature = 1.0,
         prior: str | None = None,
         guidance: float = 1.0,
     ) -> Any:
@@ -123,14 +124,17 @@ class Run:
 
         Of a table: column name -> values [n] or [N, n], in the table's own names and units.
 
-        asked: field name -> value, or a list of values; None or an absent field = unknown. prior: "fitted" (default
-        where a density was fitted), "flow" where one was fitted (`fit_flow`), or "model". guidance: above 1, what is
-        asked is exaggerated (needs fields that may be left out). Picture i depends on (seed, i) alone. Raises Refused.
+        asked: field name -> value, or a list of values; None or an absent field = unknown. temperature: of the noise, 0
+        = the mean; one number, or one a latent in order. prior: "fitted" (default where a density was fitted), "flow"
+        where one was fitted (`fit_flow`), or "model". guidance: above 1, what is asked is exaggerated (needs fields
+        that may be left out). Picture i depends on (seed, i) alone. Raises Refused.
         """
         drawn = tasks.generate(self.learned, asked, n, seed, temperature, prior, guidance)
         return drawn if self.outputs is None else decode_rows(self.outputs, drawn)
 
-    def canvases(self, asked: Asked | None = None, n: int = 1, seed: int = 0, temperature: float = 1.0) -> Canvases:
+    def canvases(
+        self, asked: Asked | None = None, n: int = 1, seed: int = 0, temperature: Temperature = 1.0
+    ) -> Canvases:
         """What `generate` draws, glimpse by glimpse, by a run trained with network="draw": `.images` [n, T, C, H, W],
         or [N, n, T, C, H, W], the last of T being generate's; `.written`: the windows. Raises Refused as generate does,
         and where the model draws a picture at once."""
@@ -149,13 +153,14 @@ class Run:
         given: Asked | None = None,
         n: int = 5,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: Temperature = 1.0,
         prior: str | None = None,
     ) -> np.ndarray:
         """n completions of the hidden parts of x, float32 [N, n, C, H, W]; seen pixels come back bit-identical.
 
         x: [N, C, H, W] float in [0, 1]; seen: bool [N, C, H, W] or [N, 1, H, W], True where a pixel is given; given:
-        what else is known; prior: as in `generate`. Raises Refused, also where the model was not trained with holes.
+        what else is known; temperature, prior: as in `generate`. Raises Refused, also where the model was not trained
+        with holes.
         """
         no_pictures(self.outputs, "fill")
         return fill(self.learned, x, seen, given, n, seed, temperature, prior=prior)
@@ -261,9 +266,18 @@ class Run:
         return tasks.classify(self.learned, x, field, given, CLASSIFY_SAMPLES if k is None else k)
 
     def log_prob(
-        self, x: Any, given: Asked | None = None, k: int = 500, seed: int = 0, prior: str | None = None
+        self,
+        x: Any,
+        given: Asked | None = None,
+        k: int = 500,
+        seed: int = 0,
+        prior: str | None = None,
+        unknown: str | None = None,
     ) -> np.ndarray:
         """log p(x | c) by k importance samples, float64 [N] nats, under the run's protocol of grey pixels.
+
+        unknown: what is done with fields that are not given, so with given=None all: "sum" over their values, or
+        "blank" input, by default the latter where training saw one.
 
         Of a table, which holds the columns of x and those of c: of standardised numbers (densities) and names
         (probabilities) together; unknown cells are not scored. Raises Refused, also where a run has no likelihood:
@@ -271,7 +285,7 @@ class Run:
         """
         if self.outputs is not None:
             x, given = rows_given(self.learned, x, given)
-        return tasks.log_prob(self.learned, x, given, k, seed, prior)
+        return tasks.log_prob(self.learned, x, given, k, seed, prior, unknown=unknown)
 
     def embed(self, x: Any, given: Asked | None = None, seed: int | None = None) -> np.ndarray:
         """Posterior means of x's latents [N, Z]; a posterior draw where seeded. x may be a table, where it was one."""
@@ -288,6 +302,8 @@ class Run:
         limit: int | None = None,
         prior: str | None = None,
         progress: Callable[[str, int, int], None] | None = None,
+        temperature: Temperature = 1.0,
+        unknown: str | None = None,
     ) -> Any:
         """How good the model is on x [N, C, H, W] with what is given of it, in numbers and words: an `Evaluation`.
 
@@ -298,38 +314,30 @@ class Run:
         first label's. By default each is the one pinned for the data, else one trained once on the run's training
         images where they are in memory and x is not of them, else on half of x, and kept in the user's cache; drawings
         are then like the other half. k: importance samples an image (100); limit: images whose likelihood is
-        weighed (1,000; 0 = all). Raises Refused.
+        weighed (1,000; 0 = all); temperature: of the drawings, chosen on other images (`condvae.warmth`); of a table 1;
+        unknown: of fields that are not given, as in `log_prob`. Raises Refused.
         """
+        temperature = temperature_in(self.learned, temperature)
         if self.outputs is not None:
             from condvae.table_measures import evaluate_rows
 
+            as_learnt(temperature)
             rows, told = rows_given(self.learned, x, given)
-            return evaluate_rows(self.learned, rows, told, k, limit, prior, progress=progress)
+            return evaluate_rows(self.learned, rows, told, k, limit, prior, progress=progress, unknown=unknown)
         from condvae.measures import evaluate
 
         real = self.collection.train if self.collection is not None and self.schema.fields else None
-        panel = Panel() if judge is not None or not given else self._judge(x, given)
+        panel = Panel()
+        if judge is None and given:
+            name = str(self.facts.get("data", {}).get("name"))
+            panel = panel_of(self.learned, pictures_of(self.learned, x), given, name, self.collection)
         readers = panel.readers if judge is None else judge
         if panel.unseen is not None:
             real = None  # the images at hand may be among them, and would be near to themselves
         return evaluate(
-            self.learned,
-            x,
-            given,
-            readers,
-            real,
-            k,
-            limit,
-            prior,
-            progress=progress,
-            unjudged=panel.missing,
-            unseen=panel.unseen,
-        )
-
-    def _judge(self, x: Any, given: Asked) -> Panel:
-        """What reads the fields that are given: pinned, or trained on images that the model is not measured on."""
-        name = str(self.facts.get("data", {}).get("name"))
-        return panel_of(self.learned, pictures_of(self.learned, x), given, name, self.collection)
+            self.learned, x, given, readers, real, k, limit, prior, progress=progress,
+            unjudged=panel.missing, unseen=panel.unseen, temperature=temperature, unknown=unknown,
+        )  # fmt: skip
 
     def save(self, path: str | Path, half: bool = False) -> Path:
         """Write the run into a folder; `half` stores the weights in half precision."""

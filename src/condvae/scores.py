@@ -1,20 +1,16 @@
 """How likely pictures are under a model, and which label makes them likeliest: log_prob and classify.
 
-log p(x | c) is bounded from below by importance-weighted samples of the posterior (Burda, Grosse, Salakhutdinov,
-"Importance Weighted Autoencoders", 2016); the bound rises with their number.
+How the samples behind both are weighed stands in weighing.py.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, cast
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from condvae.conditions import Label
 from condvae.errors import Refused
@@ -29,7 +25,6 @@ from condvae.learned import (
     drawn,
     named,
     observe,
-    open_fields,
     pictures_of,
     seed_in,
     take,
@@ -37,24 +32,10 @@ from condvae.learned import (
 )
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.objectives import log_weights
-from condvae.trace import Condition, Draw, Latent, Trace, sample
+from condvae.weighing import Importance, marginal, shifted
 
-ENTRIES = 2**20  # pixels scored at once, samples included: bounds the memory
-SMALL = 64  # a table's row counts as so many: its latents cost more than its few entries, and a chunk is padded
 CLASSIFY_SAMPLES = 10  # beyond it, the error of reading the label falls by less than a tenth of itself
 UNLIKELY = "this run was trained on deep features (likelihood 'perceptual'), whose loss is no density"
-COMBINATIONS = 1000  # of values of unknown fields that are summed over at most
-
-
-@dataclass(frozen=True)
-class Importance:
-    """log_prob [N] float64 nats, the effective number of the k samples behind each, [N] float64 in [1, k], and the ELBO
-    of the same samples, [N] float64 nats, NaN where labels were summed over."""
-
-    log_prob: np.ndarray
-    effective: np.ndarray
-    elbo: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -74,16 +55,19 @@ def log_prob(
     seed: int = 0,
     prior: str | None = None,
     progress: Progress | None = None,
+    unknown: str | None = None,
 ) -> np.ndarray:
     """log p(x | c) by k importance samples a row, [N] float64 nats: a lower bound that rises with k.
 
     x: images as in `reconstruct`; binarised with the seed first where the model was trained on binarised pixels.
-    given: field -> one value, or one a row. An unknown label is summed over with the labels' shares where the model
-    has no blank input for it, and enters as that blank input where it has one. Row i depends on (seed, i) and x[i].
+    given: field -> one value, or one a row. Row i depends on (seed, i) and x[i].
+    unknown: what is done with fields that are not given: "sum": p(x) is the sum over their values, each weighed by its
+    share; "blank": they enter as the blank input that training saw where they were left out. By default blank where
+    the model has such an input, else sum.
 
     Refused for names, values, shapes or numbers that cannot be used, and for a model that has no likelihood.
     """
-    return importance(learned, x, given, k, seed, prior, progress).log_prob
+    return importance(learned, x, given, k, seed, prior, progress, unknown).log_prob
 
 
 def importance(
@@ -94,6 +78,7 @@ def importance(
     seed: int = 0,
     prior: str | None = None,
     progress: Progress | None = None,
+    unknown: str | None = None,
 ) -> Importance:
     """`log_prob` with the effective sample size of each row; of rows summed over labels, the likeliest label's."""
     if not learned.likely:
@@ -101,7 +86,7 @@ def importance(
     k, seed, model = whole(k, "k", 1), seed_in(seed), learned.using(prior)
     images = pictures_of(learned, x)
     columns = columns_of(learned, given, len(images))
-    return marginal(learned, model, images, columns, k, seed, progress)
+    return marginal(learned, model, images, columns, k, seed, progress, unknown=unknown)
 
 
 def classify(
@@ -216,116 +201,3 @@ def inferred(
                 progress(kept.stop, len(rows))
     probabilities /= probabilities.sum(1, keepdims=True)
     return Classified(np.asarray(target.values)[probabilities.argmax(1)], probabilities, target.values)
-
-
-def marginal(
-    learned: Learned,
-    model: nn.Module,
-    images: Images,
-    columns: Columns,
-    k: int,
-    seed: int,
-    progress: Progress | None = None,
-    rows: np.ndarray | None = None,
-) -> Importance:
-    """log p(x | what is known), the fields that are unknown and have no blank input summed over by their shares.
-
-    A number is summed over 16 equally likely values.
-    """
-    rows = np.arange(len(images)) if rows is None else rows
-    schema = learned.schema
-    fields = open_fields(schema, columns, rows)
-    blanks = np.stack([field.unknown(columns[field.name][rows]) for field in fields], 1) if fields else None
-    patterns = [()] if blanks is None else [tuple(bool(one) for one in row) for row in np.unique(blanks, axis=0)]
-    supports = {field.name: field.support() for field in fields}  # pyright: ignore
-    sums = [[field for field, blank in zip(fields, pattern, strict=False) if blank] for pattern in patterns]
-    ways = [math.prod(len(supports[field.name][1]) for field in some) for some in sums]
-    if max(ways) > COMBINATIONS:
-        raise Refused(
-            f"unknown fields may be summed over {COMBINATIONS} combinations of their values, here they have "
-            f"{max(ways)}; give more of {', '.join(field.name for field in fields)}"
-        )
-    members = [
-        np.arange(len(rows)) if blanks is None else np.flatnonzero((blanks == pattern).all(1)) for pattern in patterns
-    ]
-    out = Importance(np.full(len(rows), -np.inf), np.zeros(len(rows)), np.full(len(rows), np.nan))
-    best = np.full(len(rows), -np.inf)
-    total = sum(len(some) * way for some, way in zip(members, ways, strict=True))
-    done = 0
-    for some, own in zip(sums, members, strict=True):
-        for places in product(*(range(len(supports[field.name][1])) for field in some)):
-            asked, share = dict(columns), 0.0
-            for field, place in zip(some, places, strict=True):
-                entries, shares = supports[field.name]
-                asked[field.name] = field.filled(asked[field.name], entries[place])
-                share += float(shares[place])
-            found = settled(learned, model, images, asked, rows[own], k, seed, shifted(progress, done, total))
-            done += len(own)
-            joint = found.log_prob + share
-            out.log_prob[own] = np.logaddexp(out.log_prob[own], joint)
-            out.effective[own] = np.where(joint > best[own], found.effective, out.effective[own])
-            best[own] = np.maximum(best[own], joint)
-            if not some:
-                out.elbo[own] = found.elbo
-    return out
-
-
-def settled(
-    learned: Learned,
-    model: nn.Module,
-    images: Images,
-    columns: Columns,
-    rows: np.ndarray,
-    k: int,
-    seed: int,
-    progress: Progress | None = None,
-) -> Importance:
-    """The importance-weighted bound of these rows under columns that leave nothing open."""
-    entries = math.prod(learned.shape) if learned.outputs is None else max(SMALL, math.prod(learned.shape))
-    most = max(1, ENTRIES // entries)
-    samples = min(k, 2 ** int(math.log2(most)))
-    size = 2 ** int(math.log2(max(1, most // samples)))
-    out = Importance(np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows)))
-    with evaluating(model):
-        for places, kept in chunks(len(rows), size):
-            chunk = rows[places]
-            x = observe(take(learned, images, chunk), learned.binarise, RowNoise(seed, chunk, learned.device))
-            first = torch.full((size,), -math.inf, dtype=torch.float64, device=learned.device)
-            second, total = first.clone(), torch.zeros_like(first)
-            for weights in weight_blocks(model, learned.condition(columns, chunk), x, chunk, k, samples, seed):
-                first = torch.logaddexp(first, torch.logsumexp(weights, 0))
-                second = torch.logaddexp(second, torch.logsumexp(2 * weights, 0))
-                total += weights.sum(0)
-            number = kept.stop - kept.start
-            out.log_prob[kept] = (first - math.log(k))[:number].cpu().numpy()
-            out.effective[kept] = torch.exp(2 * first - second)[:number].cpu().numpy()
-            out.elbo[kept] = (total / k)[:number].cpu().numpy()
-            if progress is not None:
-                progress(kept.stop, len(rows))
-    return out
-
-
-def weight_blocks(
-    model: nn.Module, c: Condition, x: Tensor, rows: np.ndarray, k: int, samples: int, seed: int
-) -> Iterator[Tensor]:
-    """log weights of k samples a row in blocks [<= samples, B], float64. The first k samples do not depend on k.
-
-    The encoder runs once: a later block draws from the posterior of the first. Where latents depend on one another
-    (several of them), each block is a pass of its own.
-    """
-    kept: Latent | None = None
-    for block in range(-(-k // samples)):
-        draw = Draw(RowNoise(seed, np.stack([rows, np.full_like(rows, block)], 1), x.device), k=samples)
-        if kept is None or kept.q is None:
-            trace: Trace = model(c, x, draw=draw)
-            kept = trace.latents[0] if len(trace.latents) == 1 else None
-        else:
-            z = sample(kept.q, draw, 0)
-            trace = model(c, z=(z,), draw=draw)
-            trace = Trace((Latent(trace.latents[0].p, kept.q, z),), trace.x, samples, trace.scored)
-        yield log_weights(trace, x).double()[: k - block * samples]
-
-
-def shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """`progress` for a part of a longer task: `before` rows are done, of `total`."""
-    return None if progress is None else lambda done, _: progress(before + done, total)

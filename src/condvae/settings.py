@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from condvae.errors import Refused, suggest
 
-Network = Literal["conv", "mlp", "draw"]
-Likelihood = Literal["auto", "bernoulli", "autoregressive", "gaussian", "logistic", "perceptual"]
+Network = Literal["conv", "mlp", "draw", "ladder"]
+Likelihood = Literal["auto", "bernoulli", "autoregressive", "gaussian", "logistic", "logistic-mixture", "perceptual"]
 Binarise = Literal["grey", "dynamic", "static"]
 Density = Literal["auto", "gaussian", "mixture", "flow", "none"]
 Holes = Literal[
@@ -29,16 +29,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     network: Network = "conv"
-    """Encoder and decoder: "conv" (residual convolutions), "mlp" (dense layers), or "draw" (recurrent: the picture is
-    drawn in steps, each with latents of its own)."""
+    """Encoder and decoder: "conv" (residual convolutions), "mlp" (dense layers), "draw" (recurrent: the picture is
+    drawn in steps, each with latents of its own), or "ladder" (latents on many levels, from a vector to fine maps)."""
     hidden: tuple[int, ...] = (500, 500)
     """Sizes of the encoder's dense layers; the decoder has them in reverse order (network "mlp")."""
     width: int = Field(24, ge=1)
-    """Channels of the first convolution; doubled with each halving of the picture (network "conv")."""
+    """Channels of the first convolution; doubled with each halving of the picture (networks "conv" and
+    "ladder")."""
     blocks: int = Field(2, ge=0)
-    """Residual blocks at each size (network "conv")."""
+    """Residual blocks at each size (networks "conv" and "ladder")."""
     features: int = Field(128, ge=1)
-    """Units of the dense layer between convolutions and latents, where the condition enters (network "conv")."""
+    """Units of the dense layer between convolutions and latents, where the condition enters (networks "conv" and
+    "ladder")."""
     activation: Literal["relu", "silu", "tanh", "gelu"] = "silu"
     """Activation of every layer."""
     normalise: Literal["batch", "none"] = "batch"
@@ -53,6 +55,11 @@ class Settings(BaseModel):
     """Filters to each side of the window that is read through (with attention)."""
     write: int = Field(5, ge=1)
     """Filters to each side of the window that is written through (with attention)."""
+    levels: tuple[int, ...] = Field((1, 2, 4), min_length=1)
+    """Levels of latents at each size of a feature map, from the vector on, each size twice the one before: of pictures
+    of 28 x 28 those are 1, 4, 7, 14 and 28 (network "ladder")."""
+    maps: int = Field(4, ge=1)
+    """Latents a pixel of a level that is no vector (network "ladder")."""
     z: int | None = Field(None, ge=1)
     """Number of latent units, of each step where there are several, by default 32; training leaves those empty that the
     data do not need."""
@@ -118,6 +125,12 @@ class Settings(BaseModel):
     features_first: float = Field(0.0, ge=0, lt=1)
     """Share of the training in which a plain VAE learns features of the pictures, as many as z; on samples of them M2
     then learns, by dense networks (M1+M2); 0 = no features, M2 reads pixels (with infer)."""
+    head_features: int = Field(24, ge=1)
+    """Channels of the feature map that an autoregressive likelihood reads."""
+    context: int = Field(1, ge=1)
+    """Masked layers that read the pixels drawn before (with an autoregressive likelihood)."""
+    logistics: int = Field(5, ge=1)
+    """Logistics in each pixel's mixture (with likelihood "logistic-mixture")."""
     blind: float = Field(0.15, ge=0, le=1)
     """Share of the training over which an autoregressive layer learns to see, so that the latents learn first."""
 
@@ -195,6 +208,8 @@ class Overrides(TypedDict, total=False):
     attention: bool
     read: int
     write: int
+    levels: tuple[int, ...]
+    maps: int
     z: int | None
     prior: Literal["standard", "learned", "mixture"]
     components: int
@@ -221,6 +236,9 @@ class Overrides(TypedDict, total=False):
     mixup: float
     auxiliary: int
     features_first: float
+    head_features: int
+    context: int
+    logistics: int
     blind: float
     adversarial: float
     matching: float

@@ -19,7 +19,7 @@ from condvae import maps, pictures
 from condvae.conditions import Label
 from condvae.errors import Refused
 from condvae.gallery import tiles
-from condvae.intake import Seen, combinations, example, parse, seen
+from condvae.intake import Heat, Seen, combinations, example, heat_of, parse, seen
 from condvae.latent_maps import THUMBNAIL, plane, shade_of
 from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, load
@@ -44,7 +44,7 @@ def generate(
     out: str | None = None,
     npz: str | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: Heat = 1.0,
     prior: str | None = None,
     guidance: float = 1.0,
 ) -> Reply:
@@ -60,7 +60,7 @@ def generate(
     columns, names = combinations(parse(words, drawer.schema))
     check_targets(out, npz)
     check_amount(n, len(names) * math.prod(drawer.shape), MOST_VALUES)
-    images = drawer.generate(columns, n, seed, temperature, prior, guidance=guidance)
+    images = drawer.generate(columns, n, seed, heat_of(temperature), prior, guidance=guidance)
     if not columns:
         images = images[None]
     written = []

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,12 +19,15 @@ from condvae.evaluation import Estimate
 from condvae.holes import seen_masks
 from condvae.images import Images, unit
 from condvae.judges import Judge
-from condvae.learned import Asked, Columns, Learned, chunks, columns_of, observe, take
+from condvae.learned import Asked, Columns, Learned, chunks, columns_of, observe, open_fields, take
+from condvae.ledger import Ledger
 from condvae.noise import RowNoise, seed_of
 from condvae.panel import Reader
 from condvae.regress_net import Regressor
-from condvae.scores import CLASSIFY_SAMPLES, marginal, posterior
+from condvae.scores import CLASSIFY_SAMPLES, posterior
 from condvae.tasks import generate
+from condvae.temperatures import Temperature
+from condvae.weighing import marginal
 
 Progress = Callable[[str, int, int], None]  # (what is measured, done, total)
 
@@ -37,6 +41,8 @@ class Subject:
 
     given: as it was given, with the holes that were cut; settled: with nothing left open. holes: the kind of the holes
     that were cut here into the images, "" where none were. unseen: the rows that no judge was trained on; None = all.
+    temperature: of the drawings.
+    unknown: what the likelihood does with what is not given, as `open_fields` has it; ledger: keeps what is weighed.
     """
 
     learned: Learned
@@ -48,6 +54,9 @@ class Subject:
     progress: Progress | None
     holes: str = ""
     unseen: np.ndarray | None = None
+    temperature: Temperature = 1.0
+    unknown: str | None = None
+    ledger: Ledger | None = None
 
     @property
     def judged(self) -> np.ndarray:
@@ -79,7 +88,7 @@ class Subject:
     def drawn(self, asked: dict[str, list], n: int, seed: int, prior: str | None) -> np.ndarray:
         """n drawings of each request, [N, n, C, H, W], as `generate` makes them; without requests [n, C, H, W]."""
         with beyond_training():
-            return generate(self.learned, asked or None, n, seed, prior=prior)
+            return generate(self.learned, asked or None, n, seed, self.temperature, prior)
 
 
 @contextmanager
@@ -98,12 +107,16 @@ def subject_of(
     seed: int,
     progress: Progress | None = None,
     unseen: np.ndarray | None = None,
+    temperature: Temperature = 1.0,
+    unknown: str | None = None,
+    ledger: Ledger | None = None,
 ) -> Subject:
     """The subject of these images; holes are cut into them where the model fills holes and none are given.
 
     Of images whose partial pictures would take more than a gigabyte, as many as fit are taken, drawn at random.
     """
     told = columns_of(learned, given, len(images))
+    open_fields(learned.schema, told, np.arange(len(images)), unknown)  # refuses what cannot be done before the work
     picture = learned.schema.picture
     holes = ""
     if picture is not None and picture.name not in (given or {}):
@@ -115,8 +128,9 @@ def subject_of(
             images = Images(images[torch.from_numpy(rows)], "NCHW", images.low, images.high)
             unseen = None if unseen is None else np.flatnonzero(np.isin(rows, unseen))
         told[picture.name] = cut(learned, images, holes, seed)
-    settled = settle(learned, images, told)
-    return Subject(learned, learned.using(prior), images, told, settled, seed, progress, holes, unseen)
+    settled = settle(learned, images, told, progress)
+    model = learned.using(prior)
+    return Subject(learned, model, images, told, settled, seed, progress, holes, unseen, temperature, unknown, ledger)
 
 
 def cut(learned: Learned, images: Images, holes: str, seed: int) -> np.ndarray:
@@ -134,7 +148,7 @@ def cut(learned: Learned, images: Images, holes: str, seed: int) -> np.ndarray:
     return out
 
 
-def settle(learned: Learned, images: Images, told: Columns) -> Columns:
+def settle(learned: Learned, images: Images, told: Columns, progress: Progress | None = None) -> Columns:
     """The columns with what is unknown and has no blank input read from the images, field by field.
 
     A label by `classify`; a number as the likeliest of the 16 values that it is summed over elsewhere.
@@ -145,7 +159,8 @@ def settle(learned: Learned, images: Images, told: Columns) -> Columns:
         if field.optional or not len(rows):
             continue
         if isinstance(field, Label):
-            read = posterior(learned, learned.using(), images, columns, field, CLASSIFY_SAMPLES, 0, rows=rows)
+            tell = None if progress is None else partial(progress, f"reading {field.name}")
+            read = posterior(learned, learned.using(), images, columns, field, CLASSIFY_SAMPLES, 0, tell, rows)
             column = columns[field.name].copy()
             column[rows] = read.probabilities.argmax(1)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, computed_field
 
+from condvae.conditionals import head_and_rest
 from condvae.findings import Estimate, Finding, Likelihood, Share
 from condvae.names import counted
 
@@ -133,7 +134,9 @@ class TableEvaluation(Finding):
         """Rows (measure, value, what it stands beside or is of)."""
         like = self.likelihood
         effective = f"effective samples {like.effective_mean:.1f} on average, {like.effective_least:.1f} at least"
-        rows = [("-log p(row | condition)", like.text(), f"k = {like.k:,}, {counted(like.images, 'row')}; {effective}")]
+        head, rest = head_and_rest(like.of)
+        beside = [*([rest] if rest else []), f"k = {like.k:,}, {counted(like.images, 'row')}", effective]
+        rows = [(f"-log {head}", like.text(), "; ".join(beside))]
         for name, number in self.numbers.items():
             rows += number_rows(name, number)
         for name, column in self.names.items():
@@ -151,13 +154,15 @@ class TableEvaluation(Finding):
     def sentences(self) -> list[str]:
         """The verdicts, then how the numbers were come by."""
         how = [
-            f"Likelihood: {self.protocol}.",
+            f"Likelihood: {self.likelihood.of}; {self.protocol}.",
             f"Prior of likelihood and drawings: {self.prior}; {self.draws} draws a row for its own condition.",
             "Scores are proper ones, less is better: of numbers the CRPS in the column's units, of names the log score "
             "in nats.",
         ]
         if self.drawn_rows < self.rows:
             how.append(f"Measured on {self.drawn_rows:,} of {counted(self.rows, 'row')} at random; limit=0 takes all.")
+        if self.likelihood.seconds is not None:
+            how.append(self.likelihood.cost(self.rows, "row"))
         return [*self.words, *how]
 
 

@@ -7,6 +7,7 @@ that is a function of the seed and the row. Beside each number stands what chanc
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,12 +15,12 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from condvae.conditionals import likelihood_of
 from condvae.conditions import Field, Label, Number, Schema
 from condvae.findings import Likelihood, Share
 from condvae.images import Images
 from condvae.learned import Asked, Columns, Learned, columns_of, rows_of, seed_in, whole
 from condvae.noise import seed_of
-from condvae.scores import marginal
 from condvae.subject import chosen, estimate
 from condvae.table_draws import Compared, compared, plain_crps
 from condvae.table_evaluation import (
@@ -33,6 +34,7 @@ from condvae.table_evaluation import (
 )
 from condvae.table_tasks import known_cells
 from condvae.table_verdicts import table_verdicts
+from condvae.weighing import marginal
 
 __all__ = ["PROTOCOL", "conditioned", "evaluate_rows"]
 
@@ -58,6 +60,7 @@ def evaluate_rows(
     seed: int = 0,
     draws: int = DRAWS,
     progress: Progress | None = None,
+    unknown: str | None = None,
 ) -> TableEvaluation:
     """Measure a model of rows on rows that it was not trained on.
 
@@ -66,7 +69,8 @@ def evaluate_rows(
             summed over in the likelihood, and drawn from its shares elsewhere, or a blank input where the model has
             one. k: importance samples a row, 100 by default. limit: rows at random that are measured, 1,000 by
             default; 0 = all. prior: as `Learned.using`. draws: a row, of at least 2. progress: called with (what is
-            measured, done, total).
+            measured, done, total). unknown: what the likelihood does with what is not given, "sum" or "blank", as in
+            `log_prob`.
 
     Raises:
         Refused: arguments that cannot be used.
@@ -79,7 +83,9 @@ def evaluate_rows(
     images = Images(images[sample].float(), "NCHW", images.low, images.high)
     columns = {name: column[sample] for name, column in columns.items()}
     tell = partial(stage, progress)
-    found = marginal(learned, model, images, columns, k, seed, tell("likelihood"))
+    begun = time.perf_counter()
+    found = marginal(learned, model, images, columns, k, seed, tell("likelihood"), unknown=unknown)
+    seconds = time.perf_counter() - begun
     rows = images[slice(None)].numpy()
     seen = compared(learned, model, rows, columns, draws, seed, tell("draws"))
     outputs = schema_of(learned)
@@ -88,7 +94,7 @@ def evaluate_rows(
     numbers = {name: one for name, one in numbers.items() if one is not None}
     names = {name: one for name, one in names.items() if one is not None}
     together = correlations(outputs, rows, seen)
-    measured = partial(exchanged, learned, model, images, columns, k, seed, found.log_prob, seen)
+    measured = partial(exchanged, learned, model, images, columns, k, seed, found.log_prob, seen, unknown)
     used = {}
     for number, field in enumerate(learned.schema.fields):
         use = measured(field, number, tell(f"another row's {field.name}"))
@@ -96,9 +102,11 @@ def evaluate_rows(
             used[field.name] = use
     likelihood = Likelihood(
         **estimate(-found.log_prob).model_dump(),
+        of=likelihood_of(learned.schema, columns, np.arange(len(images)), unknown, "row"),
         k=k,
         effective_mean=float(found.effective.mean()),
         effective_least=float(found.effective.min()),
+        seconds=seconds,
     )
     fitted = learned.fitted is not None and prior != "model"
     return TableEvaluation(
@@ -245,6 +253,7 @@ def exchanged(
     seed: int,
     log_prob: np.ndarray,
     seen: Compared,
+    unknown: str | None,
     field: Field,
     number: int,
     progress: Callable[[int, int], None] | None = None,
@@ -260,7 +269,7 @@ def exchanged(
     column = columns[field.name].copy()
     column[order] = columns[field.name][np.roll(order, 1)]
     asked = {**columns, field.name: column}
-    wrong = marginal(learned, model, images, asked, k, seed, progress, rows=known)
+    wrong = marginal(learned, model, images, asked, k, seed, progress, known, unknown)
     few = {name: values[known] for name, values in asked.items()}
     own = {name: values[known] for name, values in columns.items()}
     rows = images[known].numpy()

@@ -15,7 +15,7 @@ from condvae.columns import read_columns
 from condvae.conditions import Label
 from condvae.data import Collection
 from condvae.errors import Refused
-from condvae.intake import Seen, combinations, one_request, parse, shown
+from condvae.intake import Heat, Seen, combinations, heat_of, left_out, one_request, parse, shown
 from condvae.learned import whole
 from condvae.replies import Reply, aligned, check_amount, counted, is_arrays, texts, write_npz
 from condvae.reporting import flattering
@@ -44,7 +44,7 @@ def generate_rows(
     out: str | None = None,
     npz: str | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: Heat = 1.0,
     prior: str | None = None,
     guidance: float = 1.0,
 ) -> Reply:
@@ -57,7 +57,7 @@ def generate_rows(
         check_ending(run, target, ENDINGS if target is out else (".npz",))
     asked, names = combinations(parse(words, run.schema))
     check_amount(n, len(names) * (run.shape[-1] + len(asked)), MOST_CELLS)
-    drawn = run.generate(asked, n, seed, temperature, prior, guidance=guidance)
+    drawn = run.generate(asked, n, seed, heat_of(temperature), prior, guidance=guidance)
     columns: dict[str, Sequence[Any] | np.ndarray] = {
         name: [value for value in values for _ in range(n)] for name, values in asked.items()
     }
@@ -213,8 +213,13 @@ def evaluate(
     k: int | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
+    leave_out: Sequence[str] = (),
+    unknown: str | None = None,
 ) -> Reply:
-    """How good a run is on a table, or on the unseen rows of its own data, `collection`: numbers, and a verdict."""
+    """How good a run is on a table, or on the unseen rows of its own data, `collection`: numbers, and a verdict.
+
+    leave_out, unknown: as in `jobs.evaluate`.
+    """
     notes: tuple[str, ...] = ()
     if table is not None:
         part, whence = part_of_table(run.learned, Path(table).expanduser()), f"all rows of {table}"
@@ -225,7 +230,8 @@ def evaluate(
             raise Refused(f"the table that {run.path} was trained on has changed since; name a table with --data FILE")
         part, whence = unseen_rows(run, collection)
         whence = f"{whence} of {collection.name}"
-    result: TableEvaluation = evaluate_rows(run.learned, part.x, told_of(run, part), k, limit, progress=progress)
+    given = left_out(told_of(run, part), leave_out, run.schema)
+    result: TableEvaluation = evaluate_rows(run.learned, part.x, given, k, limit, progress=progress, unknown=unknown)
     lines = (
         f"{run.path}, measured on {whence}",
         *aligned(("measure", "value", "beside"), result.table()),

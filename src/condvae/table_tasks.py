@@ -21,9 +21,10 @@ from condvae.nets import evaluating
 from condvae.noise import RowNoise
 from condvae.objectives import effective_samples
 from condvae.tables import Cells, cells_of_field, decode_rows, encode_rows, encoded
+from condvae.temperatures import Temperature, alike, said
 from condvae.trace import Condition, Draw, sample
 
-__all__ = ["Imputed", "condition_cells", "impute", "no_pictures", "part_of_table", "rows_given"]
+__all__ = ["Imputed", "as_learnt", "condition_cells", "impute", "no_pictures", "part_of_table", "rows_given"]
 
 K = 1000  # draws of z a row, of which those that are likely under the known cells are kept
 ROWS = 16  # rows filled at once: K draws of each
@@ -45,6 +46,15 @@ def no_pictures(outputs: Schema | None, what: str) -> None:
     if outputs is not None:
         made = ", ".join(field.name for field in outputs.fields)
         raise Refused(f"{what} is for pictures, and this run generates rows of a table ({made})")
+
+
+def as_learnt(temperature: Temperature) -> None:
+    """Refuse to measure rows of a table at another temperature than 1."""
+    if alike(temperature) != 1:
+        raise Refused(
+            f"temperature must be 1 where rows of a table are measured: it is the draws as they were learnt whose "
+            f"calibration counts; got {said(temperature)}"
+        )
 
 
 def condition_cells(schema: Schema, cells: Cells) -> list[Column]:

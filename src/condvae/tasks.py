@@ -6,7 +6,6 @@ Every task takes a `Learned` first, leaves it as it was (modes, gradients, rando
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, cast
 
@@ -22,6 +21,7 @@ from condvae.learned import (
     Asked,
     Columns,
     Learned,
+    at_least_0,
     chunks,
     named,
     observe,
@@ -31,11 +31,13 @@ from condvae.learned import (
     requests,
     seed_in,
     take,
+    temperature_in,
     whole,
 )
 from condvae.nets import evaluating
 from condvae.noise import Given, RowNoise
 from condvae.scores import Classified, Importance, classify, columns_for, importance, log_prob
+from condvae.temperatures import Temperature
 from condvae.trace import Condition, Draw, Trace, carried
 
 __all__ = [
@@ -61,7 +63,7 @@ def generate(
     asked: Asked | None = None,
     n: int = 1,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: Temperature = 1.0,
     prior: str | None = None,
     guidance: float = 1.0,
 ) -> np.ndarray:
@@ -69,7 +71,9 @@ def generate(
 
     asked: field -> value, or a list of values, one a request (several lists are equally long); None, NaN or an absent
     field = unknown: the model's blank input where it has one, else drawn from the labels' shares. temperature:
-    scales the latents' noise, 0 = the mean. prior: as `Learned.using`. guidance: above 1, the likelihood's natural
+    scales the latents' noise, 0 = the mean; one number, or one for each of the model's latents in order, of which what
+    is drawn before them (a label that is inferred) has the first one's, what is drawn after them (pixels one by one, a
+    row's cells) the last one's. prior: as `Learned.using`. guidance: above 1, the likelihood's natural
     parameters (logits, means) are extrapolated from those of the same z where what is asked is left blank; the fields
     that are asked for must have a blank input, all others are the same in both. Picture j of request r is a function
     of (seed, r, j), whatever else is asked for. Of a partial picture that is asked for, the seen pixels come back as
@@ -78,7 +82,7 @@ def generate(
     Refused for names, values or numbers that cannot be used.
     """
     n, seed, model = whole(n, "n", 1), seed_in(seed), learned.using(prior)
-    temperature, guidance = at_least_0(temperature, "temperature"), at_least_0(guidance, "guidance")
+    temperature, guidance = temperature_in(learned, temperature), at_least_0(guidance, "guidance")
     columns, count, listed = requests(learned.schema, asked)
     told = spoken_for(learned, columns) if guidance != 1 else ()
     columns, names = repeated(learned.schema, columns, count, n, seed)
@@ -94,13 +98,6 @@ def generate(
                 trace = replace(trace, x=trace.x.guided(free.x, guidance))
             store(out, kept, trace, draw, c)
     return out.reshape(count, n, *learned.shape) if listed else out
-
-
-def at_least_0(value: Any, name: str) -> float:
-    """The value as a float; Refused where it is no finite number of at least 0."""
-    if not isinstance(value, int | float | np.number) or not 0 <= float(value) < math.inf:
-        raise Refused(f"{name} must be a number of at least 0, 1 for the model as it is; got {value!r}")
-    return float(value)
 
 
 def spoken_for(learned: Learned, columns: Columns) -> tuple[Field, ...]:

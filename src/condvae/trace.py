@@ -21,6 +21,17 @@ Role = Literal["code", "label", "auxiliary"]
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """What a model read of pictures under a condition, `Model.look`: a pass takes it in the pictures' place.
+
+    Each model that reads once what many passes need adds what that is, of B rows; it never depends on noise.
+    """
+
+
+Shown = Tensor | Looked  # pictures [B, C, H, W], or what `Model.look` made of them
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """What is asked, as tensors: `vector` [N, D]; D = 0 where there is nothing to ask for.
 
@@ -79,14 +90,22 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How noise enters a pass: its source, the temperature (one, or one a level; 0 = the mean) and K samples a row."""
+    """How noise enters a pass: its source, the temperature (one, or one a code in order; 0 = the mean) and K samples a
+    row."""
 
     noise: Noise = field(default_factory=Stream)
     temperature: float | tuple[float, ...] = 1.0
     k: int = 1
 
     def heat(self, level: int) -> float:
-        return self.temperature if isinstance(self.temperature, int | float) else self.temperature[level]
+        """The temperature at a level of noise.
+
+        Where each code has its own, what is drawn after the codes, at a level beyond theirs (the pixels of an
+        autoregressive head, the cells of a row), has that of the last one.
+        """
+        if isinstance(self.temperature, int | float):
+            return self.temperature
+        return self.temperature[min(level, len(self.temperature) - 1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ def verdicts(
     manifolds: Manifolds | None = None,
     nearness: Nearness | None = None,
     codes: int = 1,
+    cool: bool = False,
 ) -> list[str]:
     """The verdicts, the bad ones first.
 
@@ -65,6 +66,7 @@ def verdicts(
         frequencies: field name -> the frequencies of a label's values. reading: how surely the first label is read.
         sharpness, manifolds, nearness: of the drawings, beside real images.
         codes: latents that a picture is drawn from; where each depends on those before, no density is fitted to them.
+        cool: drawn at a lower temperature than 1, so that drawings are more alike than the model has them.
     """
     fitted = prior == "model" and completion is None and codes == 1  # a model that fills holes keeps its own prior
     redraw = "draw with the fitted prior or at a lower temperature" if fitted else "draw at a lower temperature"
@@ -75,9 +77,12 @@ def verdicts(
     found += [about_number(name, entry, redraw) for one in numbers for name, entry in named_entries(one)]
     found += [about_reading(reading)] if reading is not None else []
     found += [about_holes(completion)] if completion is not None else []
-    bad = [*about_latents(rate, active, units, diversity, codes), *(sentence for told, _ in found for sentence in told)]
+    bad = [
+        *about_latents(rate, active, units, None if cool else diversity, codes),
+        *(sentence for told, _ in found for sentence in told),
+    ]
     good = [heeded for _, heeded in found if heeded is not None]
-    poor, varied = about_diversity(diversity, "The pictures of a label" if shares else "The pictures", redraw)
+    poor, varied = about_diversity(diversity, "The pictures of a label" if shares else "The pictures", redraw, cool)
     if not any("ignores z" in sentence for sentence in bad):
         bad += poor or about_recall(manifolds, redraw)
     bad += [*about_sharpness(sharpness, redraw, codes == 1), *about_copies(nearness)]
@@ -238,7 +243,9 @@ def about_holes(found: Completion) -> tuple[list[str], str | None]:
     return bad, f"Holes are filled: {told}{shown}{kept}."
 
 
-def about_diversity(diversity: Diversity | None, pictures: str, redraw: str) -> tuple[list[str], str | None]:
+def about_diversity(
+    diversity: Diversity | None, pictures: str, redraw: str, cool: bool = False
+) -> tuple[list[str], str | None]:
     """Whether the drawings of a label differ as real images do: (what is wrong, what is well)."""
     if diversity is None:
         return [], None
@@ -250,10 +257,9 @@ def about_diversity(diversity: Diversity | None, pictures: str, redraw: str) -> 
         return [], None
     told = " and ".join(f"{100 * ratio:.0f} % in {name}" for name, ratio in known)
     if min(ratio for _, ratio in known) < POOR:
-        return [
-            f"{pictures} are all alike: their mean distance is {told} of that of real images. Use more "
-            "latents (z), free_bits or a lower beta, train longer (epochs); draw at temperature 1."
-        ], None
+        train = "Use more latents (z), free_bits or a lower beta, train longer (epochs); draw at temperature 1."
+        remedy = "Draw nearer to temperature 1." if cool else train
+        return [f"{pictures} are all alike: their mean distance is {told} of that of real images. {remedy}"], None
     if max(ratio for _, ratio in known) > WILD:
         return [
             f"{pictures} differ more than real ones do, {told} of their distance: many are likely "

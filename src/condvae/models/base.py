@@ -10,7 +10,7 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from condvae.objectives import warm_up
-from condvae.trace import Batch, Condition, Draw, Trace
+from condvae.trace import Batch, Condition, Draw, Shown, Trace
 
 Terms = dict[str, Tensor]
 
@@ -77,6 +77,8 @@ class Model(nn.Module, ABC):
     model(c)         generates: z from the prior, x from the decoder
     model(c, x)      infers: z from the posterior
     model(c, z=z)    decodes: z as given
+
+    In x's place may stand what `look(c, x)` gave.
     """
 
     objective = Objective()
@@ -96,10 +98,18 @@ class Model(nn.Module, ABC):
     def forward(
         self,
         c: Condition,
-        x: Tensor | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Trace: ...
+
+    def look(self, c: Condition, x: Shown) -> Shown:
+        """What a pass reads of x under c that no noise changes: computed once where many passes over the same pictures
+        follow. `model(c, looked)` is bitwise `model(c, x)` with the same noise; looked comes back as it is.
+
+        By default x itself: nothing is spared.
+        """
+        return x
 
     @abstractmethod
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:

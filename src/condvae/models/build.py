@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from condvae.autoregressive import FEATURES, AutoregressiveHead
+from condvae.autoregressive import AutoregressiveHead
 from condvae.choice import ChoiceHead, ClassPrior
 from condvae.classifiers import ConvClassifier, DenseClassifier
 from condvae.conditions import Label, Schema
@@ -16,9 +16,11 @@ from condvae.critics import Critic
 from condvae.errors import Refused
 from condvae.glimpses import GlimpseReader, GlimpseWriter, PictureReader, PictureWriter
 from condvae.heads import GaussianHead, pixel_head
+from condvae.logistics import LogisticMixtureHead
 from condvae.models.base import Objective, Reading
 from condvae.models.draw import DRAW
 from condvae.models.gan import GAN, Adversary
+from condvae.models.ladder import Ladder
 from condvae.models.m2 import M2, Auxiliary
 from condvae.models.stack import FeatureHead, Stack
 from condvae.models.vae import VAE
@@ -27,6 +29,7 @@ from condvae.perceptual import PerceptualHead
 from condvae.priors import ConditionalMixture, ConditionalNormal, SeenPrior, StandardNormal
 from condvae.recurrent import Memory
 from condvae.rows import RowHead
+from condvae.rungs import Gated, Grow, Reader, Rung, Start, Unfold, VectorPosterior, channels, shrinking
 from condvae.settings import Settings
 
 LATENTS = 32  # where the settings have no say
@@ -34,7 +37,7 @@ LATENTS = 32  # where the settings have no say
 
 def build(
     settings: Settings, schema: Schema, shape: Shape, outputs: Schema | None = None, helpers: bool = True
-) -> VAE | GAN | M2 | Stack | DRAW:
+) -> VAE | GAN | M2 | Stack | DRAW | Ladder:
     """The model of these settings for pictures of `shape` [C, H, W]; its weights drawn from the seed alone.
 
     outputs: the fields of generated table rows, which then take the place of pixels; shape is [1, 1, W]. helpers:
@@ -47,6 +50,8 @@ def build(
             model = stacked(s, schema, shape)
         elif s.network == "draw":
             model = drawing(s, schema, shape)
+        elif s.network == "ladder":
+            model = climbing(s, schema, shape)
         else:
             vae = assemble(s, schema, shape, outputs)
             model = vae if s.infer is None else inferring(vae, s, schema, shape)
@@ -88,6 +93,42 @@ def drawing(s: Settings, schema: Schema, shape: Shape) -> DRAW:
         GlimpseWriter(hidden, shape, s.write) if s.attention else PictureWriter(hidden, shape),
         pixels_of(s, shape),
         sight,
+    )
+
+
+def climbing(s: Settings, schema: Schema, shape: Shape) -> Ladder:
+    """The ladder: latents at the sizes that the settings name, from the vector on, elsewhere plain blocks."""
+    sizes, told, partial = shrinking(*shape[1:]), schema.width, (shape[0] + 1) * (schema.picture is not None)
+    whole = len(s.levels) == len(sizes) or len(sizes) == 2
+    read = sizes if whole else sizes[:-1]
+    pixels, out = features_of(s, shape)
+    z, act = s.z or LATENTS, s.activation
+    stacks, grows = [], []
+    for place, size in enumerate(read):
+        wide = channels(place, len(read), whole, s.width) if place else s.features
+        rungs = (s.levels[place] if place < len(s.levels) else 0) - (not place)  # the first is the topmost latents'
+        narrow = max(1, wide // 2)
+        stacks.append([Rung(wide, narrow, s.maps if place else z, told, size, act) for _ in range(rungs)])
+        if place and not rungs:
+            stacks[-1] = [Gated(wide, narrow, told, size, act) for _ in range(s.blocks)]
+        if not place:
+            grows.append(Unfold(wide, channels(1, len(read), whole, s.width), read[1], act))
+        elif place < len(read) - 1:
+            after = channels(place + 1, len(read), whole, s.width)
+            grows.append(Grow(wide, after, read[place + 1], act, 1))
+        else:
+            # what stands around a pixel an autoregressive layer sees itself, and a wide map is dear to convolve
+            kernel = 1 if s.likelihood == "autoregressive" and not whole else 3
+            grows.append(Grow(wide, out, None if whole else sizes[-1], act, kernel))
+    return Ladder(
+        Reader(shape[0] + partial, read, whole, s.width, s.features, s.blocks, told, act),
+        prior_of(s, told, shape if partial else None),
+        VectorPosterior(s.features, told, z, act),
+        Start(z, told, s.features),
+        stacks,
+        grows,
+        pixels,
+        Reader(partial, read, whole, s.width, s.features, 0, told, act) if partial else None,
     )
 
 
@@ -140,26 +181,34 @@ def assemble(settings: Settings, schema: Schema, shape: Shape, outputs: Schema |
     if outputs is not None:
         pixels: nn.Module = RowHead(outputs)
         seen = (1, 1, pixels.parameters_wide)
-    elif s.likelihood == "autoregressive":
-        if shape[0] != 1:
-            raise Refused(
-                "likelihood='autoregressive' is for grey pictures, got colour ones; use 'gaussian' or 'logistic'"
-            )
-        pixels = AutoregressiveHead(FEATURES, blind=s.blind)
-        seen = (FEATURES, *shape[1:])
     else:
-        pixels, seen = pixels_of(s, shape), shape
+        pixels, channels = features_of(s, shape)
+        seen = (channels, *shape[1:])
     encoder = encoder_of(s, shape, condition + s.auxiliary * (s.infer is not None), z, partial)
     decoder: nn.Module
     if s.network == "mlp":
         width = partial * (shape[0] + 1) * shape[1] * shape[2]
         decoder = DenseDecoder(z, condition, s.hidden[::-1], seen, pixels, s.activation, width)
     else:
-        channels = partial * (shape[0] + 1)
+        shown = partial * (shape[0] + 1)
         decoder = ConvDecoder(
-            z, condition, s.width, s.blocks, s.features, shape, pixels, s.activation, s.normalise, seen[0], channels
+            z, condition, s.width, s.blocks, s.features, shape, pixels, s.activation, s.normalise, seen[0], shown
         )
     return VAE(encoder, prior_of(s, condition, shape if partial else None), decoder)
+
+
+def features_of(s: Settings, shape: Shape) -> tuple[nn.Module, int]:
+    """The head of the settings' likelihood, and the channels of the feature map that it reads."""
+    if s.likelihood == "autoregressive":
+        if shape[0] != 1:
+            raise Refused(
+                "likelihood='autoregressive' is for grey pictures, got colour ones; use 'gaussian' or 'logistic'"
+            )
+        return AutoregressiveHead(s.head_features, blind=s.blind, layers=s.context), s.head_features
+    if s.likelihood == "logistic-mixture":
+        head = LogisticMixtureHead(shape[0], s.logistics)
+        return head, head.features
+    return pixels_of(s, shape), shape[0]
 
 
 def pixels_of(s: Settings, shape: Shape) -> nn.Module:
@@ -179,13 +228,16 @@ def prior_of(s: Settings, condition: int, partial: Shape | None = None) -> nn.Mo
     return ConditionalNormal(condition, z) if s.prior == "learned" and condition else StandardNormal(z)
 
 
-def centre(model: VAE | GAN | M2 | Stack | DRAW, mean: float, likelihood: str) -> None:
+def centre(model: VAE | GAN | M2 | Stack | DRAW | Ladder, mean: float, likelihood: str) -> None:
     """Let a convolutional decoder, or a canvas, begin at the mean pixel of the data, in [0, 1]: it need not find the
     ground first."""
+    start = None
     if isinstance(model, DRAW):
         start = model.canvas
-    else:
-        start = model.decoder.last.bias if isinstance(model.decoder, ConvDecoder) else None
+    elif isinstance(model, Ladder):
+        start = model.last.bias
+    elif isinstance(model.decoder, ConvDecoder):
+        start = model.decoder.last.bias
     if start is not None and likelihood in ("bernoulli", "gaussian", "logistic", "perceptual"):
         level = min(max(mean, 0.01), 0.99)
         with torch.no_grad():

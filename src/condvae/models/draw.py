@@ -20,7 +20,7 @@ from condvae.models.bound import Bounded
 from condvae.models.m2 import copies
 from condvae.nets import Shape
 from condvae.recurrent import Memory
-from condvae.trace import Condition, Draw, Latent, Trace, given_z, settle
+from condvae.trace import Condition, Draw, Latent, Shown, Trace, given_z, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ class DRAW(Bounded):
     p(z_t | z_<t, c); writer(decoder's output) -> what is added to the canvas; pixels(canvas) -> p(x | z, c).
 
     sight: partial pictures [B, C + 1, H, W], condition -> features [B, F], where the condition holds them.
+
+    `look` gives x itself: the encoder reads x beside the canvas, which is another in every sample, so that many passes
+    over the same pictures have little in common (what `Looking` computes once costs as much as one row of K).
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class DRAW(Bounded):
     def forward(
         self,
         c: Condition,
-        x: Tensor | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Trace:
@@ -87,7 +90,7 @@ class DRAW(Bounded):
     def glimpses(
         self,
         c: Condition,
-        x: Tensor | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Iterator[Glimpse]:
@@ -96,6 +99,7 @@ class DRAW(Bounded):
         K samples of a row part at the first latent: from there on all is of K * B rows, and what depends on x and c
         alone is computed once.
         """
+        assert x is None or isinstance(x, Tensor), "this model looks at pictures anew in every pass"
         draw = draw or Draw()
         k = samples_in(z) or draw.k
         rows, single = k * c.rows, Draw(draw.noise, draw.temperature)

@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from condvae.models.base import Model, Player, Terms
-from condvae.models.vae import VAE
-from condvae.trace import Batch, Condition, Draw, Trace, settle
+from condvae.models.vae import VAE, Encoded
+from condvae.trace import Batch, Condition, Draw, Shown, Trace, settle
 
 PRIOR_LEVEL = 31  # the level of noise of the draws from the prior that the critic sees
 MOST = 1e4  # of a pull's scale, where a critic has no gradient at all
@@ -83,11 +83,14 @@ class GAN(Model):
     def forward(
         self,
         c: Condition,
-        x: Tensor | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Trace:
         return self.vae(c, x, z, draw)
+
+    def look(self, c: Condition, x: Shown) -> Encoded:
+        return self.vae.look(c, x)
 
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
         terms, notes, trace = self.vae.bound(batch, progress, draw)

@@ -10,7 +10,8 @@ The label's columns of the condition hold a one-hot vector where it is known, ze
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,20 @@ from condvae.models.base import Model, Reading, Terms
 from condvae.models.vae import VAE
 from condvae.noise import Given, Noise
 from condvae.objectives import distortion, kl
-from condvae.trace import Batch, Condition, Draw, Latent, Trace, settle
+from condvae.trace import Batch, Condition, Draw, Latent, Looked, Shown, Trace, settle
 
 AUXILIARY_LEVEL = 911  # the level of noise of the auxiliary latent
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted(Looked):
+    """Pictures x [B, C, H, W], and what the networks of z and of an auxiliary latent read of them whatever the label:
+    z, behind [B, features] (`DenseEncoder.look`), the latter of p(a | x, y, z); side, q(a | x)."""
+
+    x: Tensor
+    z: Tensor
+    side: Distribution | None = None
+    behind: Tensor | None = None
 
 
 class Auxiliary(nn.Module):
@@ -101,7 +113,7 @@ class M2(Model):
     def forward(
         self,
         c: Condition,
-        x: Tensor | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Trace:
@@ -111,25 +123,46 @@ class M2(Model):
         """
         draw = draw or Draw()
         single = Draw(draw.noise, draw.temperature)
-        side, a = self.aside(x, self.blank(c), single) if x is not None else (None, None)
+        looked = None if x is None else self.look(c, x)
+        side = None if looked is None else looked.side
+        a = None if side is None else settle(side, None, None, single, AUXILIARY_LEVEL).z
         prior = self.class_prior(c.rows)
-        q = self.classifier(x, self.blank(c).beside(a)) if x is not None else None
+        q = None if looked is None else self.inferred(looked.x, c, a, prior)
         label = settled_label(c.vector[:, self.span], prior, q, None if z is None else z[0], single)
         told = c.filled(self.span, label.z)
-        posterior = None if x is None else self.vae.encoder(x, told.beside(a))
+        encoder: Any = self.vae.encoder
+        posterior = None if looked is None else encoder.conclude(looked.z, told.beside(a))
         code = settle(self.vae.prior(told), posterior, None if z is None else z[1], draw, 0)
         flat = code.z.flatten(0, -2)
         pixels = self.vae.decoder(flat, told.repeat(flat.shape[0] // max(1, c.rows)))
         latents = [label if draw.k == 1 else spread(label, draw.k), code]
-        if x is not None and self.auxiliary is not None and side is not None and a is not None:
-            latents.append(self.sidelong(x, told, a, side, code.z, draw.k))
+        if looked is not None and a is not None:
+            latents.append(self.sidelong(looked, told, a, code.z, draw.k))
         return Trace(tuple(latents), pixels, draw.k, c.hidden)
 
-    def sidelong(self, x: Tensor, told: Condition, a: Tensor, side: Distribution, z: Tensor, k: int) -> Latent:
+    def look(self, c: Condition, x: Shown) -> Sighted:
+        """What the networks read of x whatever the label and the noise."""
+        if isinstance(x, Sighted):
+            return x
+        assert isinstance(x, Tensor)
+        blank, encoder = self.blank(c), cast(Any, self.vae.encoder)
+        if self.auxiliary is None:
+            return Sighted(x, encoder.look(x, blank))
+        behind = cast(Any, self.auxiliary.prior).look(x, blank)
+        return Sighted(x, encoder.look(x, blank), self.auxiliary.posterior(x, blank), behind)
+
+    def inferred(self, x: Tensor, c: Condition, a: Tensor | None, prior: Choice) -> Choice:
+        """q(y | x, a); where every label is told, so that none is inferred, the prior, and nothing is read."""
+        told = c.vector[:, self.span].sum(1) > 0
+        return prior if bool(told.all()) else self.classifier(x, self.blank(c).beside(a))
+
+    def sidelong(self, looked: Sighted, told: Condition, a: Tensor, z: Tensor, k: int) -> Latent:
         """The auxiliary latent of a pass: q(a | x) against p(a | x, y, z) for each of the K samples of z."""
-        assert self.auxiliary is not None
-        prior: Any = self.auxiliary.prior
-        p = prior.conclude(prior.look(x, told).repeat(k, 1), told.repeat(k).beside(z.flatten(0, -2)))
+        assert self.auxiliary is not None and looked.side is not None and looked.behind is not None
+        side = looked.side
+        p = cast(Any, self.auxiliary.prior).conclude(
+            looked.behind.repeat(k, 1), told.repeat(k).beside(z.flatten(0, -2))
+        )
         if k > 1:
             p, side, a = copies(p, k), side.expand((k, *side.batch_shape)), a.expand(k, *a.shape)
         return Latent(p, side, a, "auxiliary")

@@ -19,10 +19,10 @@ from condvae.heads import LOG_SIGMA, Pixels
 from condvae.models.base import Model, Terms
 from condvae.models.bound import mean
 from condvae.models.m2 import M2, copies, spread
-from condvae.models.vae import VAE
+from condvae.models.vae import VAE, Encoded
 from condvae.nets import evaluating
 from condvae.objectives import distortion
-from condvae.trace import Batch, Condition, Draw, Latent, Trace, sample, settle
+from condvae.trace import Batch, Condition, Draw, Latent, Shown, Trace, sample, settle
 
 
 class Features(Normal):
@@ -98,7 +98,7 @@ class Stack(Model):
     def forward(
         self,
         c: Condition,
-        x: Tensor | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Trace:
@@ -110,7 +110,7 @@ class Stack(Model):
         draw = draw or Draw()
         single = Draw(draw.noise, draw.temperature)
         y, code, features = (None, None, None) if z is None else z
-        below = None if x is None else self.bottom.encoder(x, nothing(x))
+        below = None if x is None else self.look(c, x).posterior
         label = self.labelled(c, below, y, single)
         told = c.filled(self.top.span, label.z)
         prior = many(self.top.prior(told), draw.k)
@@ -127,6 +127,10 @@ class Stack(Model):
         flat = lower.z.flatten(0, -2)
         pixels = self.bottom.decoder(flat, nothing(flat))
         return Trace((label if draw.k == 1 else spread(label, draw.k), upper, lower), pixels, draw.k)
+
+    def look(self, c: Condition, x: Shown) -> Encoded:
+        """q(z1 | x), through which all the rest is read: M2 reads a draw of z1, sample by sample."""
+        return self.bottom.look(Condition(c.vector[:, :0]), x)
 
     def labelled(self, c: Condition, below: Distribution | None, y: Tensor | None, draw: Draw) -> Latent:
         """The label [B, K] of each row: as c says, else as given, else from q(y | mean of z1), else from p(y)."""

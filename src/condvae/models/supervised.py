@@ -10,7 +10,7 @@ from torch import Tensor
 from condvae.consistency import strongly
 from condvae.models.base import Model, Terms
 from condvae.models.m2 import M2
-from condvae.trace import Batch, Condition, Draw, Trace
+from condvae.trace import Batch, Condition, Draw, Shown, Trace
 
 
 class Supervised(Model):
@@ -26,11 +26,14 @@ class Supervised(Model):
     def forward(
         self,
         c: Condition,
-        x: Tensor | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Trace:
         return self.whole(c, x, z, draw)
+
+    def look(self, c: Condition, x: Shown) -> Shown:
+        return self.whole.look(c, x)
 
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:
         """Term: classifier, the cross entropy of labels [B] that are all known; nats a row."""

@@ -8,11 +8,20 @@ what tells one from another are the networks and heads handed in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from condvae.models.bound import Bounded
-from condvae.trace import Condition, Draw, Trace, given_z, settle
+from condvae.trace import Condition, Draw, Looked, Shown, Trace, given_z, settle
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded(Looked):
+    """q(z | x, c) of B rows."""
+
+    posterior: Distribution
 
 
 class VAE(Bounded):
@@ -27,16 +36,20 @@ class VAE(Bounded):
     def forward(
         self,
         c: Condition,
-        x: Tensor | None = None,
+        x: Shown | None = None,
         z: Sequence[Tensor | None] | None = None,
         draw: Draw | None = None,
     ) -> Trace:
         draw = draw or Draw()
-        posterior = self.encoder(x, c) if x is not None else None
+        posterior = None if x is None else self.look(c, x).posterior
         latent = settle(self.prior(c), posterior, given_z(z, 0), draw, level=0)
         flat = latent.z.flatten(0, -2)  # [K, B, Z] -> [K * B, Z]
         pixels = self.decoder(flat, c.repeat(flat.shape[0] // max(1, c.rows)))
         return Trace((latent,), pixels, draw.k, c.hidden)
+
+    def look(self, c: Condition, x: Shown) -> Encoded:
+        """The posterior, all that a pass reads of x."""
+        return x if isinstance(x, Encoded) else Encoded(self.encoder(x, c))
 
     def with_prior(self, prior: nn.Module) -> VAE:
         """The same networks under another prior head; no weight is copied."""

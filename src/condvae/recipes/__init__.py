@@ -28,6 +28,8 @@ NAMES = {
     "chen-fang-ju/draw": "draw",
     "chen-fang-ju/conditional-draw": "draw",
     "gregor-draw": "draw",
+    "ladder-mnist": "ladder",
+    "ladder-cifar": "ladder",
     "guidance": "guidance",
     "kingma-m2": "few_labels",
     "chen-fang-ju/few-labels": "few_labels",

@@ -24,6 +24,7 @@ from condvae.recipes.base import Line, Outcome, Recipe
 from condvae.recipes.best_mnist import RECIPES as BEST
 from condvae.recipes.draw import PAPER as DRAW
 from condvae.recipes.few_labels import DENSE
+from condvae.recipes.ladder import LADDER
 from condvae.recipes.proof import DRAWS, drawn_of, evaluated
 from condvae.recipes.sabour import SETTINGS as SABOUR
 from condvae.recipes.sharper import label_rows
@@ -147,6 +148,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gan": {**CONV, "prior": "mixture", "adversarial": 1.0, "epochs": 1},
     "deep-features": {"likelihood": "perceptual", "epochs": 1},
     "draw": {**DRAW, "glimpses": 10, "epochs": 2},
+    "ladder": {**LADDER, "likelihood": "bernoulli", "epochs": 1},
+    "ladder-autoregressive": {**LADDER, "blind": 0.3, "epochs": 1},
 }
 VARIANTS = {name: {**settings, **SHARED} for name, settings in VARIANTS.items()}
 VARIANTS["deep-features"]["binarise"] = "grey"  # features are of grey pictures

@@ -7,26 +7,29 @@ from typing import Any
 from condvae.evaluation import Evaluation
 from condvae.measures import evaluate
 from condvae.recipes.base import Outcome
+from condvae.temperatures import Temperature
 
 DRAWS = 10_000
 
 
-def proof(outcome: Outcome, prior: str) -> dict[str, Any]:
-    """Decoder means under one prior, untruncated, read by the judge: plain numbers for a result file.
+def proof(outcome: Outcome, prior: str, temperature: Temperature = 1.0) -> dict[str, Any]:
+    """Decoder means under one prior, read by the judge: plain numbers for a result file.
 
-    Of a model without a condition the same but obedience: the judge lends its features alone.
+    temperature: 1, or one that was chosen on training images (`recipes.warming`). Of a model without a condition the
+    same but obedience: the judge lends its features alone.
     """
-    return drawn_of(evaluated(outcome, prior))
+    return drawn_of(evaluated(outcome, prior, temperature))
 
 
-def evaluated(outcome: Outcome, prior: str) -> Evaluation:
+def evaluated(outcome: Outcome, prior: str, temperature: Temperature = 1.0) -> Evaluation:
     """All that is measured of drawings at the test set's labels, and the bound on all test images; hardly anything of
     the importance-weighted likelihood, which takes longest."""
     part, learned = outcome.collection.test, outcome.learned
     assert part is not None
     asked = {field.name: part.labels[field.name] for field in learned.schema.labels}
     asked |= {field.name: part.numbers[field.name] for field in learned.schema.numbers}
-    return evaluate(learned, part.x, asked, outcome.judge(), outcome.collection.train, 1, 10, prior, draws=DRAWS)
+    judge, train = outcome.judge(), outcome.collection.train
+    return evaluate(learned, part.x, asked, judge, train, 1, 10, prior, draws=DRAWS, temperature=temperature)
 
 
 def drawn_of(found: Evaluation) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def drawn_of(found: Evaluation) -> dict[str, Any]:
     sharp, near, overlap = found.sharpness, found.nearness, found.manifolds
     return {
         "prior": found.prior,
+        "temperature": found.temperature,
         "draws": found.frechet.drawings,
         **obedience_of(found),
         "frechet": found.frechet.distance,
