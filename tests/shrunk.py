@@ -17,6 +17,7 @@ from condvae.models.base import Model
 from condvae.models.build import build
 from condvae.noise import RowNoise
 from condvae.recipes import recipes
+from condvae.rungs import shrinking
 from condvae.settings import Settings, settings_of
 from condvae.trace import Condition
 
@@ -91,6 +92,8 @@ def cases() -> dict[str, Settings]:
                 continue
             whole = recipe.settings_for(variant)
             small = {name: value for name, value in SMALL.items() if name != "z" or whole.get("z", 9) > 3}
+            if "levels" in whole:  # a small picture has fewer sizes
+                small["levels"] = whole["levels"][: len(shrinking(*SHAPE[1:]))]
             if whole.get("likelihood", "auto") == "auto":
                 small["likelihood"] = "bernoulli"
             if whole.get("infer") is not None:
