@@ -12,6 +12,7 @@ from test_m2 import signs
 from torch import Tensor
 
 from condvae import fit
+from condvae.cli import main
 from condvae.data import collect
 from condvae.errors import Refused
 from condvae.fitting import Fitting
@@ -219,6 +220,16 @@ def test_holes_are_filled() -> None:
     error = np.abs(found - pictures[:, None])[..., 4:].mean()
     guess = np.abs(pictures.mean() - pictures)[..., 4:].mean()
     assert error < 0.8 * guess
+
+
+def test_levels_are_typed_with_commas(tmp_path, capsys) -> None:
+    small = ["--width", "8", "--features", "24", "--epochs", "1", "--quiet"]
+    asked = ["train", "digits", "--network", "ladder", *small, "--out", str(tmp_path / "run")]
+    assert main([*asked, "--levels", "1,2"]) == 0
+    assert load(tmp_path / "run").settings.levels == (1, 2)
+    capsys.readouterr()
+    assert main([*asked, "--levels", "0,2", "--overwrite"]) == 2
+    assert capsys.readouterr().err.startswith("condvae: levels must name how many levels of latents stand at each")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def default_out(name: str, overwrite: bool) -> Path:
 def typed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as words, as they should be: `512,256` -> (512, 256); the rest is converted where it is checked."""
     found = {name: value for name, value in settings.items() if value is not None}
-    for name in ("hidden", "layers"):
+    for name in ("hidden", "layers", "levels"):
         if isinstance(found.get(name), str):
             found[name] = tuple(part.strip() for part in found[name].split(",") if part.strip())
     if found.get("batch") in ("auto", "none"):
