@@ -250,6 +250,7 @@ def test_holes_are_filled(tmp_path) -> None:
         ({"prior": "mixture"}, "prior must be 'standard' or 'learned' with network='draw'"),
         ({"density": "mixture"}, "density must be 'none' with network='draw'.* got 'mixture'"),
         ({"likelihood": "autoregressive"}, "network='draw' reads how a picture differs"),
+        ({"likelihood": "logistic-mixture"}, "network='draw' draws on a canvas .* use 'logistic' or 'gaussian'"),
         ({"glimpses": 0}, "glimpses was given as 0"),
     ],
 )

@@ -145,6 +145,11 @@ def check_drawing(settings: Settings, likelihood: str) -> None:
             "network='draw' reads how a picture differs from the one that the likelihood expects, and 'autoregressive' "
             "expects none; use 'bernoulli' or 'gaussian'"
         )
+    if likelihood == "logistic-mixture":
+        raise Refused(
+            "network='draw' draws on a canvas with the picture's own channels, and 'logistic-mixture' needs more; "
+            "use 'logistic' or 'gaussian'"
+        )
 
 
 def check_climbing(settings: Settings, size: Sequence[int]) -> None:
