@@ -16,7 +16,7 @@ from condvae import pictures, strokes
 from condvae.canvases import Canvases, in_glimpses, row_by_row
 from condvae.intake import Heat, combinations, heat_of, parse
 from condvae.replies import Reply, check_amount, counted, is_arrays, texts, write_npz
-from condvae.runs import load
+from condvae.runs import Run, opened
 from condvae.studio import MOST_VALUES, check_targets
 from condvae.table_tasks import no_pictures
 
@@ -26,7 +26,7 @@ SEVERAL = 4  # drawings of a request, where only one row would else be shown
 
 
 def draw(
-    run: str,
+    run: str | Run,
     words: Sequence[str] = (),
     n: int | None = None,
     out: str | None = None,
@@ -41,7 +41,7 @@ def draw(
     `windows` [R, n, T, 4] (centre's row and column, side, deviation of the filters, in pixels), and, a field, the R
     values asked, as `generate` writes them.
     """
-    drawer = load(run)
+    drawer = opened(run)
     no_pictures(drawer.outputs, "draw")
     steps = in_glimpses(drawer.learned).steps
     asked = parse(words, drawer.schema)

@@ -20,7 +20,7 @@ from condvae.intake import Heat, Seen, heat_of, one_request, read_image
 from condvae.masks import alpha_mask, has_alpha, hole_box, mask_from_image
 from condvae.nets import Shape
 from condvae.replies import Reply, check_amount, counted, is_arrays, write_npz
-from condvae.runs import Run, load
+from condvae.runs import Run, opened
 from condvae.studio import MOST_VALUES, check_targets, looked_at, read_as
 from condvae.table_tasks import no_pictures
 from condvae.tints import tinted
@@ -35,7 +35,7 @@ WIDE, TALL = 1600, 280  # pixels of a drawn line, at most
 
 
 def fill(
-    run: str,
+    run: str | Run,
     image: str,
     mask: str | None = None,
     hole: str | None = None,
@@ -56,7 +56,7 @@ def fill(
         Refused: a run that fills no holes; both a mask and a hole, or nothing that is hidden; files and words that
             cannot be used.
     """
-    drawer = load(run)
+    drawer = opened(run)
     no_pictures(drawer.outputs, "fill")
     known = one_request(given, drawer.schema, "--given")
     target = check_targets(out)
@@ -89,7 +89,7 @@ def seen_of(image: str, mask: str | None, hole: str | None, shape: Shape) -> tup
 
 
 def write(
-    run: str,
+    run: str | Run,
     text: str,
     style: str | None = None,
     given: Sequence[str] = (),
@@ -108,7 +108,7 @@ def write(
         Refused: a run without such a label, characters that it does not know, a text that is empty or longer than 200
             characters, files and words that cannot be used.
     """
-    drawer = load(run)
+    drawer = opened(run)
     no_pictures(drawer.outputs, "write")
     known = one_request(given, drawer.schema, "--given")
     label = alphabet(drawer.schema, text, field)

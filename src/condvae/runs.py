@@ -392,3 +392,8 @@ def load(path: str | Path) -> Run:
         flow.attach(model.prior)
     data.pop("format")
     return Run(model, schema, settings, shape, density, read_history(folder), data, folder, outputs, flow)
+
+
+def opened(run: str | Path | Run) -> Run:
+    """The run itself where it is at hand, else that in the folder; Refused as by `load`."""
+    return run if isinstance(run, Run) else load(run)

@@ -18,7 +18,7 @@ from condvae.gallery import component_rows
 from condvae.intake import Seen, one_request, read_image, shown
 from condvae.learned import whole
 from condvae.replies import Reply, check_amount, counted, is_arrays, write_npz
-from condvae.runs import Run, load
+from condvae.runs import Run, opened
 from condvae.studio import MOST_VALUES, as_read, check_targets, looked_at
 from condvae.table_tasks import no_pictures
 from condvae.walks import REACH, Walk
@@ -29,7 +29,7 @@ ROWS = 10  # of a walk, as a rule
 
 
 def interpolate(
-    run: str,
+    run: str | Run,
     a: str | None = None,
     b: str | None = None,
     begin: Sequence[str] = (),
@@ -44,7 +44,7 @@ def interpolate(
     a, b: image files, or neither: then both ends are drawn with the seed. begin, end: what the ends show, or are to
     show, FIELD=VALUE; given: what both do. An npz holds `images` [steps, C, H, W] float32 in [0, 1].
     """
-    drawer = load(run)
+    drawer = opened(run)
     no_pictures(drawer.outputs, "interpolate")
     both = one_request(given, drawer.schema, "--given")
     known = [both | one_request(begin, drawer.schema, "--from"), both | one_request(end, drawer.schema, "--to")]
@@ -85,7 +85,7 @@ def once(values: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def traverse(
-    run: str,
+    run: str | Run,
     words: Sequence[str] = (),
     image: str | None = None,
     given: Sequence[str] = (),
@@ -102,7 +102,7 @@ def traverse(
     written 0,3,7. An npz holds `images` [R, S, C, H, W] float32 in [0, 1], `units` [R], and `at` [R, S], the unit's z
     or the field's values.
     """
-    drawer = load(run)
+    drawer = opened(run)
     no_pictures(drawer.outputs, "traverse")
     if words and image is not None:
         raise Refused("what --image shows is said with --given FIELD=VALUE; FIELD=VALUE alone asks for a drawing")
@@ -155,7 +155,7 @@ def drawn(target: str, images: np.ndarray, names: Sequence[str] | None = None) -
 
 
 def components(
-    run: str,
+    run: str | Run,
     words: Sequence[str] = (),
     n: int = 8,
     most: int = 8,
@@ -165,7 +165,7 @@ def components(
     """The heaviest components of the mixture fitted to the latents, under what is asked: a row each, its mean first and
     n draws beside it; or an npz: `weights` [m], `means` [m, C, H, W], `images` [m, n, C, H, W], `z` [m, 1 + n, Z].
     """
-    drawer = load(run)
+    drawer = opened(run)
     no_pictures(drawer.outputs, "components")
     asked = one_request(words, drawer.schema, "components")
     target = check_targets(out)

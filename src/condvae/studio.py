@@ -22,7 +22,7 @@ from condvae.gallery import tiles
 from condvae.intake import Heat, Seen, combinations, example, heat_of, parse, seen
 from condvae.latent_maps import THUMBNAIL, plane, shade_of
 from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
-from condvae.runs import Run, load
+from condvae.runs import Run, opened
 from condvae.sheets import reduced
 from condvae.storage import write_text
 from condvae.table_studio import generate_rows, reconstruct_rows, table_seen
@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 
 def generate(
-    run: str,
+    run: str | Run,
     words: Sequence[str] = (),
     n: int = 64,
     out: str | None = None,
@@ -54,7 +54,7 @@ def generate(
     An npz holds `images` [R, n, C, H, W] float32 in [0, 1] and, a field, the R values asked: names ("" = unknown), or
     numbers (NaN = unknown). guidance: how strongly the condition is pressed, 1 = as it was learnt.
     """
-    drawer = load(run)
+    drawer = opened(run)
     if drawer.outputs is not None:
         return generate_rows(drawer, words, n, out, npz, seed, temperature, prior, guidance)
     columns, names = combinations(parse(words, drawer.schema))
@@ -77,7 +77,7 @@ def generate(
 
 
 def reconstruct(
-    run: str,
+    run: str | Run,
     what: str,
     given: Sequence[str] = (),
     out: str | None = None,
@@ -85,7 +85,7 @@ def reconstruct(
     limit: int | None = None,
 ) -> Reply:
     """Pictures through posterior and decoder: a picture of both (up to 36), or an npz of all (`images`, `real`)."""
-    drawer = load(run)
+    drawer = opened(run)
     if drawer.outputs is not None:
         return reconstruct_rows(drawer, what, given, out, limit)
     target = check_targets(out)
@@ -102,7 +102,7 @@ def reconstruct(
 
 
 def restyle(
-    run: str,
+    run: str | Run,
     what: str,
     given: Sequence[str] = (),
     to: Sequence[str] = (),
@@ -111,7 +111,7 @@ def restyle(
     limit: int | None = None,
 ) -> Reply:
     """Pictures in their own style under other conditions: all values of the first label, or what `to` asks."""
-    drawer = load(run)
+    drawer = opened(run)
     no_pictures(drawer.outputs, "restyle")
     if not drawer.schema.fields:
         raise Refused("this run was trained without conditions, so there is no other label to go to")
@@ -157,7 +157,7 @@ def read_as(run: Run, x: np.ndarray, field: str, others: Mapping[str, Any], what
 
 
 def classify(
-    run: str,
+    run: str | Run,
     what: str,
     field: str | None = None,
     given: Sequence[str] = (),
@@ -166,7 +166,7 @@ def classify(
     progress: Progress | None = None,
 ) -> Reply:
     """Which label pictures have, by Bayes' rule on the bound; the share read rightly where labels are known."""
-    reader = load(run)
+    reader = opened(run)
     found = looked_at(reader, things(reader, what, given, data_dir, limit))
     name = field or (reader.schema.labels[0].name if len(reader.schema.labels) == 1 else None)
     others = {key: value for key, value in found.given.items() if key != name}
@@ -205,7 +205,7 @@ def in_parts(reader: Run, x: np.ndarray, field: str | None, others: Mapping[str,
 
 
 def embed(
-    run: str,
+    run: str | Run,
     what: str,
     method: str = "pca",
     out: str | None = None,
@@ -224,7 +224,7 @@ def embed(
     the pictures on the map.
     """
     target = check_targets(out, more=(".npz", ".csv"))
-    reader = load(run)
+    reader = opened(run)
     if thumbnails:
         no_pictures(reader.outputs, "--thumbnails")
         if Path(target).suffix.lower() not in pictures.FORMATS:
