@@ -52,7 +52,7 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch):
     made = Fake()
-    monkeypatch.setattr(hands, "load", lambda path: made)
+    monkeypatch.setattr(hands, "opened", lambda path: made)
     return made
 
 
@@ -155,7 +155,7 @@ def test_a_style_is_read_or_given(fake, image, tmp_path):
 
 def test_what_else_is_given_goes_with_the_hand(monkeypatch, tmp_path):
     made = Fake((SIZE, DIGIT))
-    monkeypatch.setattr(hands, "load", lambda path: made)
+    monkeypatch.setattr(hands, "opened", lambda path: made)
     hands.write("r", "12", given=["size=2"], out=str(tmp_path / "w.png"))
     assert made.asked[0][1] == {"digit": ["1"], "size": [2.0]} == made.asked[1][2]
     assert made.asked[1][3] == {"digit": ["1", "2"]}

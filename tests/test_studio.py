@@ -63,7 +63,7 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch):
     made = Fake()
-    monkeypatch.setattr(studio, "load", lambda path: made)
+    monkeypatch.setattr(studio, "opened", lambda path: made)
     return made
 
 
@@ -299,7 +299,7 @@ def test_requests_of_a_mixed_schema(fake, mixed, tmp_path):
 
 def test_a_run_of_numbers_alone(monkeypatch, mixed, tmp_path):
     made = Fake(Schema((AGE,)))
-    monkeypatch.setattr(studio, "load", lambda path: made)
+    monkeypatch.setattr(studio, "opened", lambda path: made)
     with pytest.raises(Refused, match=r"such as age=40\.2; this run has no label"):
         studio.restyle("r", "toy", [], [], str(tmp_path / "r.png"))
     studio.embed("r", "toy", out=str(tmp_path / "m.png"))
@@ -309,7 +309,7 @@ def test_a_run_of_numbers_alone(monkeypatch, mixed, tmp_path):
 
 def test_classify_reads_the_only_label(monkeypatch, mixed):
     made = Fake(Schema((AGE, SCHEMA.fields[0])))
-    monkeypatch.setattr(studio, "load", lambda path: made)
+    monkeypatch.setattr(studio, "opened", lambda path: made)
     reply = studio.classify("r", "toy")
     assert made.asked[0][0] == "digit" and list(made.asked[0][1]) == ["age"]
     assert "2 of 6" in reply.lines[0] and reply.data["field"] == "digit"
@@ -449,7 +449,7 @@ def test_known_labels_forget_what_the_model_never_saw():
 def test_several_labels_are_told_apart_by_the_flag(monkeypatch, tmp_path):
     x, y = tiny(12)
     run = condvae.fit(x, {"digit": y, "even": y % 2 == 0}, progress=False, **SMALL)
-    monkeypatch.setattr(studio, "load", lambda path: run)
+    monkeypatch.setattr(studio, "opened", lambda path: run)
     Image.new("L", (8, 8), 0).save(tmp_path / "a.png")
     with pytest.raises(Refused, match=r"field='digit' \(--field digit\)"):
         studio.classify("r", str(tmp_path / "a.png"))
