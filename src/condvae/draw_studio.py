@@ -6,9 +6,8 @@ As in `condvae.studio`, words come in as a person types them, and a `Reply` goes
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,23 +54,20 @@ def draw(
     check_amount(n, len(names) * steps * math.prod(drawer.shape), MOST_VALUES)
     requests = [{name: column[row] for name, column in columns.items()} for row in range(len(names))]
     found = row_by_row(drawer.learned, requests, n, seed, heat_of(temperature))
-    path = written(target, found, names if len(names) > 1 else None, columns, seed)
+    there = {} if found.written is None else {"windows": found.written}
+    arrays = {"images": found.images, **there, **texts(columns), "seed": np.asarray(seed)}
+    path = write_npz(target, arrays) if is_arrays(target) else shown(target, found, names if len(names) > 1 else None)
     what = "no label" if not columns else " and ".join(names) if len(names) <= 3 else f"{len(names)} requests"
     each = " each" if len(names) > 1 else ""
     lines = [f"{counted(n, 'drawing')}{each} of {what}, in {counted(steps, 'glimpse')}: {path}"]
     if found.written is not None and not is_arrays(target):
         lines.append("red: the window drawn through; the wider its line, the more it blurs")
-    return Reply(tuple(lines), None, (path,))
+    return Reply(tuple(lines), None, (path,), (), arrays)
 
 
-def written(
-    target: str, found: Canvases, names: Sequence[str] | None, columns: Mapping[str, Sequence[Any]], seed: int
-) -> Path:
-    """The file, by its ending: arrays, an animation, or a strip."""
+def shown(target: str, found: Canvases, names: Sequence[str] | None) -> Path:
+    """The picture, by its ending: an animation, or a strip."""
     images, windows = found.images, found.written
-    if is_arrays(target):
-        there = {} if windows is None else {"windows": windows}
-        return write_npz(target, {"images": images, **there, **texts(columns), "seed": np.asarray(seed)})
     if Path(target).suffix.lower() == ".gif":
         return strokes.animate(images, windows, target, names)
     rows = [name if i == 0 else "" for name in names for i in range(images.shape[1])] if names else None

@@ -21,12 +21,16 @@ __all__ = ["Reply", "aligned", "cell", "check_amount", "counted", "is_arrays", "
 
 @dataclass(frozen=True)
 class Reply:
-    """What a request gave: lines of words, `data` for a program (JSON), the files written, and notes on the way."""
+    """What a request gave: lines of words, `data` for a program (JSON), the files written, and notes on the way.
+
+    arrays: what an npz of it holds, by name, where there is one.
+    """
 
     lines: tuple[str, ...] = ()
     data: Any = None
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    arrays: Mapping[str, np.ndarray] | None = None
 
 
 def check_amount(n: int, each: int, most: int) -> None:

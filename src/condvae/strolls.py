@@ -52,9 +52,10 @@ def interpolate(
     check_steps(steps, drawer)
     ends = [as_read(drawer, one) for one in ends_of(drawer, a, b, known, seed)]
     images = drawer.interpolate(ends[0].x, ends[1].x, ends[0].given, ends[1].given, steps)[0]
-    path = write_npz(target, {"images": images}) if is_arrays(target) else drawn(target, images[None])
+    arrays = {"images": images}
+    path = write_npz(target, arrays) if is_arrays(target) else drawn(target, images[None])
     said = f"{counted(len(images), 'step')} from {ends[0].names[0]} to {ends[1].names[0]}: {path}"
-    return Reply((said,), None, (path,), tuple(dict.fromkeys((*ends[0].notes, *ends[1].notes))))
+    return Reply((said,), None, (path,), tuple(dict.fromkeys((*ends[0].notes, *ends[1].notes))), arrays)
 
 
 def ends_of(drawer: Run, a: str | None, b: str | None, known: Sequence[dict[str, Any]], seed: int) -> list[Seen]:

@@ -63,17 +63,18 @@ def generate(
     images = drawer.generate(columns, n, seed, heat_of(temperature), prior, guidance=guidance)
     if not columns:
         images = images[None]
+    arrays = {"images": images, **texts(columns), "seed": np.asarray(seed)}
     written = []
     for target in (out, npz):
         if target is None:
             continue
         if is_arrays(target):
-            written.append(write_npz(target, {"images": images, **texts(columns), "seed": np.asarray(seed)}))
+            written.append(write_npz(target, arrays))
         else:
             written.append(pictures.save(tiles(images, names if len(names) > 1 else None), target))
     what = "no label" if not columns else " and ".join(names) if len(names) <= 3 else f"{len(names)} requests"
     said = f"{counted(n, 'picture')}{' each' if len(names) > 1 else ''} of {what}"
-    return Reply(tuple(f"{said}: {path}" for path in written), None, tuple(written))
+    return Reply(tuple(f"{said}: {path}" for path in written), None, tuple(written), (), arrays)
 
 
 def reconstruct(
