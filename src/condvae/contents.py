@@ -1,15 +1,28 @@
-"""What a file is by its first bytes, whatever its name says."""
+"""What a file is by its first bytes, whatever its name says, and what it is called before people."""
 
 from __future__ import annotations
 
 import re
+from os import PathLike
 
-__all__ = ["HEAD", "is_archive", "named_kind"]
+from condvae.names import printable
+
+__all__ = ["HEAD", "PICTURE", "is_archive", "named_kind", "shown_name"]
 
 HEAD = 1024  # bytes by which a file is known
+LONGEST = 60  # characters of a file's name in a sentence
+
+PICTURE = "a picture"
 
 # Where a mark stands, the mark, and what to say of a file that has it.
 MARKS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG", PICTURE),
+    (0, b"\xff\xd8\xff", PICTURE),
+    (0, b"GIF8", PICTURE),
+    (8, b"WEBP", PICTURE),
+    (0, b"II*\x00", PICTURE),
+    (0, b"MM\x00*", PICTURE),
+    (0, b"BM", PICTURE),
     (0, b"%PDF", "a PDF; save the picture in it as PNG"),
     (0, b"PK\x03\x04", "a zip archive, or an npz or office file, which is one inside"),
     (0, b"PK\x05\x06", "an empty zip archive"),
@@ -43,10 +56,13 @@ def named_kind(head: bytes) -> str:
     """What a file that begins so is, in words that go on "it is ...": "an SVG, ...", "a text", "no known kind"."""
     if not head:
         return "empty"
-    known = next((said for place, mark, said in MARKS if head.startswith(mark, place)), None)
+    text = as_text(head)
+    marks = (
+        MARKS if text is None else [one for one in MARKS if len(one[1]) > 2]
+    )  # a text may begin with any two letters
+    known = next((said for place, mark, said in marks if head.startswith(mark, place)), None)
     if known is not None:
         return known
-    text = as_text(head)
     if text is None:
         return "of no kind that is known here"
     lower = text.lstrip("\ufeff \t\r\n").lower()
@@ -72,3 +88,9 @@ def as_text(head: bytes) -> str | None:
 def is_archive(head: bytes) -> bool:
     """Whether a file that begins so packs others."""
     return named_kind(head).startswith(ARCHIVES)
+
+
+def shown_name(path: str | PathLike[str]) -> str:
+    """A file's own name as a sentence may hold it, without folders, control characters and excess."""
+    name = printable(str(path).replace("\\", "/").rstrip("/").rpartition("/")[2]).replace("\n", " ")
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}...{name[-LONGEST // 4 :]}"
