@@ -27,7 +27,7 @@ from condvae.npz import load_npz
 from condvae.sources import KNOWN, Source
 from condvae.tables import table_collection
 
-__all__ = ["Known", "is_path", "known", "load"]
+__all__ = ["Known", "absent", "is_path", "known", "load", "located"]
 
 _DIGITS = "digits"
 _DIGITS_HELD = 360
@@ -70,6 +70,7 @@ def load(
     size: int | str | Sequence[int] | None = None,
     skip_bad: bool = False,
     kinds: Mapping[str, str] | None = None,
+    fetch: bool = True,
 ) -> Collection:
     """Return the collection of that name, or the one in that file or folder.
 
@@ -88,6 +89,7 @@ def load(
             `condvae.tables.table_collection`.
         skip_bad: of a folder or table: leave out what cannot be used, and say so.
         kinds: field -> "label", "attribute" or "number"; by default decided from the values, and said.
+        fetch: whether a named set that is not on this machine is downloaded, or refused.
 
     Raises:
         Refused: an unknown name, a missing, truncated or corrupt file, unusable contents, options that do not go with
@@ -110,7 +112,7 @@ def load(
         _check_options(reading, (), given)
         if given in DRAWN:
             return drawn_collection(given, roots[-1], progress)
-        return _digits() if given == _DIGITS else _load_source(KNOWN[given], roots, progress)
+        return _digits() if given == _DIGITS else _load_source(KNOWN[given], roots, progress, fetch)
     path = _found_path(given, roots)
     if path.is_dir():
         _check_options(reading, FOLDER, f"the folder {given}")
@@ -129,6 +131,20 @@ def load(
     # A name of named data would be read as those data when a training goes on.
     name = f"{made.name}-{path.suffix[1:] or 'folder'}" if made.name in _NAMES else made.name
     return replace(made, name=name, reading=reading)
+
+
+def absent(name: str) -> str:
+    """What is said of a named set that is not on this machine, where nothing is downloaded."""
+    megabytes = sum(remote.size for remote in KNOWN[name].remotes) / 1e6
+    return (
+        f"{name} is not on this machine, and {megabytes:.0f} MB are not fetched here; condvae train {name} fetches it"
+    )
+
+
+def located(name_or_path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """The file or folder that a path names, looked for as `load` does; None for named data. Refused where none is."""
+    given = os.fspath(name_or_path)
+    return None if given in _NAMES else _found_path(given, _roots(data_dir))
 
 
 def _names(names: Sequence[str] | None, argument: str) -> list[str] | None:
@@ -225,7 +241,7 @@ def _candidates(source: Source, roots: list[Path]) -> Iterator[list[Path]]:
                     yield paths
 
 
-def _load_source(source: Source, roots: list[Path], progress: Progress | None) -> Collection:
+def _load_source(source: Source, roots: list[Path], progress: Progress | None, fetch: bool) -> Collection:
     for paths in _candidates(source, roots):
         try:
             return _read(source, paths)
@@ -233,6 +249,8 @@ def _load_source(source: Source, roots: list[Path], progress: Progress | None) -
             # mnist and fashion-mnist share their file names: the one may lie where the other is looked for.
             if not any(wrong.found in other.sums.values() for other in KNOWN.values() if other is not source):
                 raise
+    if not fetch:
+        raise Refused(absent(source.name))
     return _read(source, _download(source, roots[-1] / source.name, progress))
 
 

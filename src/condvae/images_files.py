@@ -7,14 +7,30 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from condvae.errors import Refused
 
-__all__ = ["LARGEST", "SUFFIXES", "cut_to", "is_grey", "open_image", "read_bytes", "resized", "to_array"]
+__all__ = [
+    "BROKEN",
+    "FORMATS",
+    "LARGEST",
+    "SUFFIXES",
+    "cut_to",
+    "is_grey",
+    "open_image",
+    "read_bytes",
+    "resized",
+    "to_array",
+]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"}
+# Pillow's names of what those files hold, whatever they are called; no reader that starts another program.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM")
 LARGEST = 50_000_000  # pixels of an image file
+COUNTED = 2_000_000  # bytes of a file up to which its frames are counted, for each must be looked for
+TURNED = range(2, 9)  # EXIF's orientations that are not upright
+COLOURS = {"CMYK": "the colours of print (CMYK)", "LAB": "LAB colours", "YCbCr": "YCbCr colours", "HSV": "HSV colours"}
 DEEP = ("I", "F")  # modes of more than 8 bits a pixel begin so
 
 # What Pillow's readers raise for damaged files.
@@ -37,29 +53,41 @@ BROKEN = (
 def open_image(path: Path, name: str, notes: list[str]) -> Image.Image:
     """The first frame of an image file, whole in memory, turned as its EXIF says.
 
-    name: what the file is called in `notes`, which take up what was done.
+    name: what the file is called in refusals and in `notes`, which take up what was done.
 
     Raises:
         Refused: a missing file, one that is no image, is cut off, or has more than 50 million pixels.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             if opened.width * opened.height > LARGEST:
-                raise Refused(f"{path} has {opened.width} x {opened.height} pixels; scale it down first")
-            frames = getattr(opened, "n_frames", 1)
-            if frames > 1:
-                notes.append(f"{name} holds {frames} frames; the first is taken")
+                raise Refused(f"{name} has {opened.width} x {opened.height} pixels; scale it down first")
+            if (frames := frames_of(opened, path)) is not None:
+                notes.append(f"{name} holds {frames}; the first is taken")
+            turned = opened.getexif().get(ExifTags.Base.Orientation) in TURNED
             image = ImageOps.exif_transpose(opened)
             image.load()
-            return image
     except FileNotFoundError:
         raise Refused(f"there is no file '{path}'") from None
+    except Image.DecompressionBombError:
+        raise Refused(f"{name} has more than {LARGEST:,} pixels; scale it down first") from None
     except BROKEN as error:
         if isinstance(error, Refused):
             raise
         raise Refused(
-            f"{path} cannot be read as an image ({type(error).__name__}); it is cut off or no image"
+            f"{name} cannot be read as an image ({type(error).__name__}); it is cut off or no image"
         ) from None
+    if turned:
+        notes.append(f"{name} was turned upright, as its EXIF says")
+    return image
+
+
+def frames_of(opened: Image.Image, path: Path) -> str | None:
+    """How many frames an animation has, in words; None for a still picture."""
+    if not getattr(opened, "is_animated", False):
+        return None
+    few = opened.format in ("PNG", "WEBP") or path.stat().st_size <= COUNTED  # whose headers tell, or soon counted
+    return f"{getattr(opened, 'n_frames', 2)} frames" if few else "several frames"
 
 
 def to_array(image: Image.Image, channels: int, name: str, notes: list[str]) -> np.ndarray:
@@ -78,7 +106,8 @@ def to_array(image: Image.Image, channels: int, name: str, notes: list[str]) -> 
         notes.append(f"{name} has more than 8 bits a pixel; it was scaled to 0..1")
         grey = deep / top
         return np.stack([grey] * channels)
-    if image.mode == "LAB":  # which Pillow turns into RGB alone
+    if image.mode in COLOURS:  # LAB is turned into RGB alone
+        notes.append(f"{name} has {COLOURS[image.mode]}; they were turned into red, green and blue")
         image = image.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = _laid_on_ground(image, name, notes)
@@ -120,14 +149,17 @@ def read_bytes(path: Path, size: tuple[int, int] | None, notes: list[str]) -> np
     Raises:
         Refused: as `open_image` and `to_array`.
     """
-    image = open_image(path, "each", notes)
+    name = str(path)
+    said: list[str] = []
+    image = open_image(path, name, said)
     if image.mode not in ("L", "RGB") or "transparency" in image.info:
         try:
-            pixels = to_array(image, 1 if is_grey(image) else 3, "each", notes)
+            pixels = to_array(image, 1 if is_grey(image) else 3, name, said)
         except BROKEN as error:  # a mode that Pillow does not convert, or values beyond 16 bits
-            raise Refused(f"{path} cannot be read: {str(error).removeprefix('each ')}") from None
+            raise Refused(f"{name} cannot be read: {str(error).removeprefix(f'{name} ')}") from None
         array = np.rint(pixels * 255).astype(np.uint8).transpose(1, 2, 0)
         image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+    notes += [f"each{one.removeprefix(name)}" for one in said]
     if size is not None and (image.height, image.width) != size:
         image = cut_to(image, *size)
     array = np.asarray(image)
