@@ -145,6 +145,7 @@ def write(
     out: Out = None,
     seed: int = 0,
     field: str | None = None,
+    sketched: Plain = False,
 ) -> None:
     """Write a line of text in one handwriting, such as 31415.
 
@@ -156,10 +157,11 @@ def write(
         out: the picture to write, or the arrays (.npz).
         seed: the hand, where no image gives one.
         field: the label that holds the characters, where there are several.
+        sketched: the image is a drawing by hand: inverted, scaled and centred as the model's own pictures are.
     """
     from condvae import hands
 
-    show(hands.write(run, text, style, given or (), out, seed, field))
+    show(hands.write(run, text, style, given or (), out, seed, field, sketched))
 
 
 @app.command
@@ -199,6 +201,7 @@ def restyle(
     out: Out = None,
     data_dir: str | None = None,
     limit: int | None = None,
+    sketched: Plain = False,
 ) -> None:
     """Pictures in their own style under other labels: one handwriting through all ten digits.
 
@@ -210,10 +213,11 @@ def restyle(
         out: the picture to write, or the arrays (.npz).
         data_dir: a folder that holds the data's files.
         limit: the first so many pictures of DATA; by default 12.
+        sketched: the image is a drawing by hand: inverted, scaled and centred as the model's own pictures are.
     """
     from condvae import studio
 
-    show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit))
+    show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit, sketched))
 
 
 for command in (draw, interpolate, traverse, components):
@@ -231,6 +235,7 @@ def classify(
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     data_dir: str | None = None,
     limit: int | None = None,
+    sketched: Plain = False,
 ) -> None:
     """Read the label of pictures with the model itself, by Bayes' rule on the bound.
 
@@ -242,11 +247,12 @@ def classify(
         as_json: names and probabilities of every picture, as JSON.
         data_dir: a folder that holds the data's files.
         limit: the first so many pictures of DATA; by default all.
+        sketched: the image is a drawing by hand: inverted, scaled and centred as the model's own pictures are.
     """
     from condvae import studio
     from condvae.progress import counter
 
-    show(studio.classify(run, what, field, given or (), data_dir, limit, counter("reading")), as_json)
+    show(studio.classify(run, what, field, given or (), data_dir, limit, counter("reading"), sketched), as_json)
 
 
 @app.command

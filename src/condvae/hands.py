@@ -16,11 +16,13 @@ from PIL import Image
 from condvae import pictures
 from condvae.conditions import Attribute, Label, Schema
 from condvae.errors import Refused
+from condvae.inks import NEAR, ground_of
 from condvae.intake import Heat, Seen, heat_of, one_request, read_image
 from condvae.masks import alpha_mask, has_alpha, hole_box, mask_from_image
 from condvae.nets import Shape
 from condvae.replies import Reply, check_amount, counted, is_arrays, write_npz
 from condvae.runs import Run, opened
+from condvae.sketches import reader_of
 from condvae.studio import MOST_VALUES, check_targets, looked_at, read_as
 from condvae.table_tasks import no_pictures
 from condvae.tints import tinted
@@ -29,8 +31,6 @@ __all__ = ["fill", "write"]
 
 LINE = 12  # pictures in a line of completions
 LONGEST = 200  # characters of a line of text
-UNIFORM = 0.9  # share of the pixels along the edges that make a ground one colour
-NEAR = 0.15  # how far from the ground's colour a pixel is ink
 WIDE, TALL = 1600, 280  # pixels of a drawn line, at most
 
 
@@ -96,13 +96,14 @@ def write(
     out: str | None = None,
     seed: int = 0,
     field: str | None = None,
+    sketched: bool = False,
 ) -> Reply:
     """A line of text in one hand: one picture, restyled to every character of the text.
 
     The characters must be values of a label, `field`; spaces are gaps. style: an image file whose hand is taken; what
-    it shows is `given`, or else read by the model. Without it the seed is the hand: the label given, else the first
-    character, is drawn once. An npz holds `images` float32 [M, C, H, W], one a character that is no space, and `text`,
-    their M names.
+    it shows is `given`, or else read by the model; sketched: it is a drawing by hand, read as `sketches.sketch` has it.
+    Without it the seed is the hand: the label given, else the first character, is drawn once. An npz holds `images`
+    float32 [M, C, H, W], one a character that is no space, and `text`, their M names.
 
     Raises:
         Refused: a run without such a label, characters that it does not know, a text that is empty or longer than 200
@@ -110,12 +111,14 @@ def write(
     """
     drawer = opened(run)
     no_pictures(drawer.outputs, "write")
+    if sketched and style is None:
+        raise Refused("sketched says how a style is read, and none came; give an image file, --style FILE")
     known = one_request(given, drawer.schema, "--given")
     label = alphabet(drawer.schema, text, field)
     names, notes = spelled(text, label)
     target = check_targets(out)
     needed = list(dict.fromkeys(name for name in names if name is not None))
-    hand, more = hand_of(drawer, label, style, {label.name: None, **known}, needed[0], seed)
+    hand, more = hand_of(drawer, label, style, {label.name: None, **known}, needed[0], seed, sketched)
     drawn = drawer.restyle(hand.x, hand.given, {label.name: needed})[0]
     glyphs = dict(zip(needed, drawn, strict=True))
     if is_arrays(target):
@@ -177,7 +180,13 @@ def value_of(character: str, label: Label) -> str | None:
 
 
 def hand_of(
-    drawer: Run, label: Label, style: str | None, known: Mapping[str, Any], first: str, seed: int
+    drawer: Run,
+    label: Label,
+    style: str | None,
+    known: Mapping[str, Any],
+    first: str,
+    seed: int,
+    sketched: bool = False,
 ) -> tuple[Seen, tuple[str, ...]]:
     """The picture whose hand is taken, x [1, C, H, W], with all that is known of it; and notes."""
     shows = known[label.name]
@@ -186,7 +195,7 @@ def hand_of(
         x = drawer.generate({name: [value] for name, value in asked.items()}, 1, seed)[0]
         return Seen(x, asked_once(asked), ("drawn",)), ()
     path = Path(style).expanduser()
-    x, notes = read_image(path, drawer.shape)
+    x, notes = (reader_of(drawer, sketched) or read_image)(path, drawer.shape)
     said: tuple[str, ...] = ()
     if shows is None:
         shows, note = read_as(drawer, x[None], label.name, known, path.name)
@@ -222,14 +231,6 @@ def line(glyphs: Mapping[str, np.ndarray], names: Sequence[str | None]) -> np.nd
     row = np.concatenate([*pieces, blank(margin)], 2)
     above = np.broadcast_to(colour, (channels, margin // 2, row.shape[2]))
     return np.concatenate([above, row, above], 1)
-
-
-def ground_of(glyphs: np.ndarray) -> np.ndarray | None:
-    """The colour [C, 1, 1] along the edges of pictures [N, C, H, W]; None where they are not of one colour."""
-    sides = [glyphs[:, :, 0], glyphs[:, :, -1], glyphs[:, :, :, 0], glyphs[:, :, :, -1]]
-    edge = np.concatenate([side.swapaxes(0, 1).reshape(glyphs.shape[1], -1) for side in sides], 1)
-    colour = np.median(edge, 1, keepdims=True)
-    return colour[:, :, None] if (np.abs(edge - colour) < NEAR).all(0).mean() >= UNIFORM else None
 
 
 def trimmed(glyph: np.ndarray, ground: np.ndarray | None) -> np.ndarray:

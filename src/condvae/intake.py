@@ -25,6 +25,7 @@ from condvae.temperatures import Temperature, typed
 
 __all__ = [
     "Heat",
+    "Reader",
     "Seen",
     "combinations",
     "heat_of",
@@ -43,6 +44,7 @@ ANY_LABEL = ("label", "class")
 UNKNOWN = ("", "?", "none")  # digit=, digit=? and digit=none ask for an unknown digit
 
 Notes = tuple[str, ...]
+Reader = Callable[[Path, Shape], tuple[np.ndarray, Notes]]  # an image file as `read_image` gives it
 Heat = str | Temperature  # a temperature, which may be typed
 
 
@@ -170,16 +172,20 @@ def seen(
     words: Sequence[str] = (),
     data_dir: str | PathLike[str] | None = None,
     limit: int | None = None,
+    reader: Reader | None = None,
 ) -> Seen:
     """The pictures that IMAGE or DATA names: an image file in the run's shape, or a collection's test part.
 
     words: what is given of the pictures, one value a field; else a collection's own labels. limit: at most so many.
+    reader: how an image file is read, where not by `read_image`; Refused for a collection.
     """
     given = one_request(words, run.schema, "--given")
     path = Path(what).expanduser()
     if path.suffix.lower() in SUFFIXES or (path.is_file() and path.suffix.lower() not in DATA_FILES):
-        x, notes = read_image(path, run.shape)
+        x, notes = (reader or read_image)(path, run.shape)
         return Seen(x[None], {name: [value] for name, value in given.items()}, (path.name,), notes)
+    if reader is not None:
+        raise Refused(f"a drawing by hand is one image file; {what} names a collection, leave out --sketched")
     part, notes = part_of(data_of(run, what, data_dir), run)
     if limit is not None and whole(limit, "limit", 1) < len(part):
         part = part.take(torch.arange(limit))

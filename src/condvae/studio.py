@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from condvae.latent_maps import THUMBNAIL, plane, shade_of
 from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, opened
 from condvae.sheets import reduced
+from condvae.sketches import reader_of
 from condvae.storage import write_text
 from condvae.table_studio import generate_rows, reconstruct_rows, table_seen
 from condvae.table_tasks import no_pictures
@@ -35,6 +37,7 @@ SHOWN = 36  # pictures of a collection that a picture shows; an npz holds all
 EMBEDDED = {"pca": 10_000, "tsne": 2_000}
 
 Progress = Callable[[int, int], None]
+GROUNDS: WeakKeyDictionary[Run, float] = WeakKeyDictionary()  # of each run's own drawings, which a page asks again
 
 
 def generate(
@@ -110,8 +113,12 @@ def restyle(
     out: str | None = None,
     data_dir: str | None = None,
     limit: int | None = None,
+    sketched: bool = False,
 ) -> Reply:
-    """Pictures in their own style under other conditions: all values of the first label, or what `to` asks."""
+    """Pictures in their own style under other conditions: all values of the first label, or what `to` asks.
+
+    sketched: the image is a drawing by hand, and read as `sketches.sketch` has it.
+    """
     drawer = opened(run)
     no_pictures(drawer.outputs, "restyle")
     if not drawer.schema.fields:
@@ -123,7 +130,8 @@ def restyle(
         wanted = {drawer.schema.labels[0].name: list(drawer.schema.labels[0].values)}
     columns, names = combinations(wanted)
     target = check_targets(out)
-    found = as_read(drawer, looked_at(drawer, seen(drawer, what, given, data_dir, limit or 12)))
+    pictured = seen(drawer, what, given, data_dir, limit or 12, reader_of(drawer, sketched))
+    found = as_read(drawer, looked_at(drawer, pictured))
     restyled = drawer.restyle(found.x, found.given, columns)
     if is_arrays(target):
         asked = {f"to_{name}": column for name, column in texts(columns).items()}
@@ -165,10 +173,14 @@ def classify(
     data_dir: str | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
+    sketched: bool = False,
 ) -> Reply:
-    """Which label pictures have, by Bayes' rule on the bound; the share read rightly where labels are known."""
+    """Which label pictures have, by Bayes' rule on the bound; the share read rightly where labels are known.
+
+    sketched: the image is a drawing by hand, and read as `sketches.sketch` has it.
+    """
     reader = opened(run)
-    found = looked_at(reader, things(reader, what, given, data_dir, limit))
+    found = looked_at(reader, things(reader, what, given, data_dir, limit, sketched))
     name = field or (reader.schema.labels[0].name if len(reader.schema.labels) == 1 else None)
     others = {key: value for key, value in found.given.items() if key != name}
     read = (
@@ -251,16 +263,24 @@ def embed(
     return Reply((f"{what}, {'; '.join(filter(None, (said, told)))}: {path}",), None, (path,), found.notes)
 
 
-def things(run: Run, what: str, given: Sequence[str], data_dir: str | None, limit: int | None) -> Seen:
+def things(
+    run: Run, what: str, given: Sequence[str], data_dir: str | None, limit: int | None, sketched: bool = False
+) -> Seen:
     """The pictures that IMAGE or DATA names, or the rows of a table where the run generates rows."""
-    return seen(run, what, given, data_dir, limit) if run.outputs is None else table_seen(run, what, given, limit)
+    if run.outputs is None:
+        return seen(run, what, given, data_dir, limit, reader_of(run, sketched))
+    if sketched:
+        no_pictures(run.outputs, "--sketched")
+    return table_seen(run, what, given, limit)
 
 
 def looked_at(run: Run, found: Seen) -> Seen:
     """The same with a hint where one picture's ground is light and the model's dark, or the other way round."""
     if len(found.x) != 1 or run.outputs is not None:
         return found
-    theirs, ours = ground(found.x), ground(run.generate(None, n=16))
+    if run not in GROUNDS:
+        GROUNDS[run] = ground(run.generate(None, n=16))
+    theirs, ours = ground(found.x), GROUNDS[run]
     if abs(theirs - ours) < 0.5:
         return found
     light, dark = ("light", "dark") if theirs > ours else ("dark", "light")
