@@ -121,14 +121,14 @@ def write(
     hand, more = hand_of(drawer, label, style, {label.name: None, **known}, needed[0], seed, sketched)
     drawn = drawer.restyle(hand.x, hand.given, {label.name: needed})[0]
     glyphs = dict(zip(needed, drawn, strict=True))
+    written = [name for name in names if name is not None]
+    arrays = {"images": np.stack([glyphs[name] for name in written]), "text": np.asarray(written, np.str_)}
     if is_arrays(target):
-        written = [name for name in names if name is not None]
-        images = np.stack([glyphs[name] for name in written])
-        path = write_npz(target, {"images": images, "text": np.asarray(written, np.str_)})
+        path = write_npz(target, arrays)
     else:
         path = pictures.save(enlarged(line(glyphs, names)), target)
     said = f"{' '.join(text.split())!r} in one hand: {path}"
-    return Reply((said,), None, (path,), (*notes, *hand.notes, *more))
+    return Reply((said,), None, (path,), (*notes, *hand.notes, *more), arrays)
 
 
 def alphabet(schema: Schema, text: str, name: str | None) -> Label:

@@ -133,9 +133,10 @@ def restyle(
     pictured = seen(drawer, what, given, data_dir, limit or 12, reader_of(drawer, sketched))
     found = as_read(drawer, looked_at(drawer, pictured))
     restyled = drawer.restyle(found.x, found.given, columns)
+    asked = {f"to_{name}": column for name, column in texts(columns).items()}
+    arrays = {"images": restyled, "real": found.x, **texts(found.given), **asked}
     if is_arrays(target):
-        asked = {f"to_{name}": column for name, column in texts(columns).items()}
-        path = write_npz(target, {"images": restyled, "real": found.x, **texts(found.given), **asked})
+        path = write_npz(target, arrays)
     else:
         rows = {name: restyled[:, place] for place, name in enumerate(names)}
         path = pictures.save(pictures.before_after({"real": found.x, **rows}), target)
@@ -145,6 +146,7 @@ def restyle(
         None,
         (path,),
         found.notes,
+        arrays,
     )
 
 
