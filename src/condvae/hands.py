@@ -119,14 +119,12 @@ def write(
     target = check_targets(out)
     needed = list(dict.fromkeys(name for name in names if name is not None))
     hand, more = hand_of(drawer, label, style, {label.name: None, **known}, needed[0], seed, sketched)
-    drawn = drawer.restyle(hand.x, hand.given, {label.name: needed})[0]
-    glyphs = dict(zip(needed, drawn, strict=True))
+    restyled = drawer.restyle(hand.x, hand.given, {label.name: needed})[0]
+    glyphs = dict(zip(needed, restyled, strict=True))
     written = [name for name in names if name is not None]
     arrays = {"images": np.stack([glyphs[name] for name in written]), "text": np.asarray(written, np.str_)}
-    if is_arrays(target):
-        path = write_npz(target, arrays)
-    else:
-        path = pictures.save(enlarged(line(glyphs, names)), target)
+    drawn = None if is_arrays(target) else enlarged(line(glyphs, names))
+    path = write_npz(target, arrays) if drawn is None else pictures.save(drawn, target)
     said = f"{' '.join(text.split())!r} in one hand: {path}"
     return Reply((said,), None, (path,), (*notes, *hand.notes, *more), arrays)
 
