@@ -1,4 +1,4 @@
-"""A training in a process of its own, `python -m condvae.workbench FOLDER`: job.json there says what, live.json how far.
+"""A training in a process of its own, `python -m condvae.workbench FOLDER`: job.json says what, live.json how far.
 
 It ends early where FOLDER/stop lies: the run is then whole, and may be asked. SIGTERM, and the end of the process that
 began it, save what resuming needs.
