@@ -9,6 +9,7 @@ from typing import Any
 from PIL.Image import Image
 
 from condvae import pictures, plots
+from condvae.conditions import Label
 from condvae.field_pictures import rising, shown_values
 from condvae.gallery import tiles
 from condvae.live import Status
@@ -27,7 +28,7 @@ def picture_of(run: Run) -> Image:
     field = next(iter((*schema.labels, *schema.numbers)), None)
     if field is None:
         return pictures.grid(run.generate(None, ROWS * ACROSS, SEED), columns=ROWS)
-    values = shown_values(field.values, ROWS) if field in schema.labels else rising(field, ROWS)
+    values = shown_values(field.values, ROWS) if isinstance(field, Label) else rising(field, ROWS)
     return tiles(run.generate({field.name: values}, ACROSS, SEED), [f"{field.name} {value}" for value in values])
 
 
