@@ -194,7 +194,10 @@ def test_a_card_tells_all_and_the_measures_with_their_intervals(trained: Path) -
     loaded = load(trained)
     assert rows["parameters"] == [f"{loaded.facts['parameters']:,}"] and rows["network"][0].startswith("conv")
     data = told(reply, "What it was trained on")
-    assert loaded.facts["data"]["fingerprint"] in " ".join(data["text"]) and "72 images of own" in data["text"][0]
+    assert (
+        loaded.facts["data"]["fingerprint"] in " ".join(data["text"])
+        and "72 images of own; held out of training: 24" in data["text"][0]
+    )
     assert any("knows nothing outside" in sentence for sentence in data["text"])
     assert [row[0] for row in data["table"]["rows"]] == ["label"] and "a|b" in data["table"]["rows"][0][2]
     training = {row[0]: row[1:] for row in told(reply, "How it was trained")["table"]["rows"]}
@@ -243,7 +246,9 @@ def test_a_reader_of_markdown_sees_the_names_as_they_are(trained: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["<script>alert(1)</script>", "a|b", "`x`", "\\", "a\\|b", "*x*", "__x__", "[x](http://e)", "![x](y)", "# x",
+    ["<script>alert(1)</script>", "a|b", "`x`", "\\", "a\\|b", "*x*", "__x__", "[x](http://e)", "![x](y)",
+     "[x]: http://e", "[x][y]", "[x] y",
+     "[[x](y)](z)", "95 % [1, 2]", "# x",
      "- x", "1. x", "+ x", "---", "===", "&lt;", "$x$", "~~x~~", "a_b_c", "  led", "x\n\n# y", "***"],
 )  # fmt: skip
 def test_any_name_stands_for_itself(name: str) -> None:

@@ -54,7 +54,7 @@ def nature(run: Run) -> tuple[str, ...]:
         said.append(f"Its latents stand on {counted(sum(s.levels), 'level')}, from a vector to maps (a ladder).")
     if s.infer is not None:
         stacked = "M1+M2" if s.features_first else "M2"
-        said.append(f"It infers {s.infer} where that is not known, and learned from pictures without it ({stacked}).")
+        said.append(f"It infers {s.infer} where that is not known ({stacked}).")
     if s.holes != "none":
         said.append(f"It completes partial pictures; in training, holes of the kind {s.holes!r} were cut into them.")
     if s.adversarial > 0:
@@ -112,16 +112,15 @@ def told_of_data(run: Run) -> tuple[str, ...]:
     if not data:
         said = ["The data are not recorded."]
     else:
-        name, test = data.get("name", "data"), int(data.get("test_rows") or 0)
-        held = int(data.get("held_out") or 0)
+        rows, held, test = (int(data.get(key) or 0) for key in ("rows", "held_out", "test_rows"))
         said = [
-            f"Trained on {counted(int(data.get('rows') or 0), what)} of {name}; {held:,} more were held out of "
-            f"training, and {test:,} are for testing.",
+            f"Trained on {counted(rows, what)} of {data.get('name', 'data')}; held out of training: {held:,}; for "
+            f"testing: {test:,}.",
             f"Fingerprint of the data: {data.get('fingerprint', 'not recorded')}.",
         ]
     known = run.facts.get("labelled_rows")
     if known is not None:
-        said.append(f"Of {run.settings.infer}, {counted(len(known), 'label')} were known, the others left out.")
+        said.append(f"{counted(len(known), 'label')} of {run.settings.infer} were known, the others left out.")
     if run.schema.fields:
         said.append(
             "What may be asked stands below, and the model knows nothing outside it: other values are refused, "

@@ -141,8 +141,7 @@ def evaluate(
     """How good a run is, on its own data's test part or on DATA: numbers, and a verdict in words.
 
     leave_out: fields that are measured as if nobody had told them. What is weighed is kept in the run's folder until
-    the evaluation has ended, so that Ctrl-C loses little. What was found on its own data, nothing of it left out, is
-    kept there for good (`condvae.proof`), where nothing more thorough is.
+    the evaluation has ended, so that Ctrl-C loses little; what was found on its own data, for good (`condvae.proof`).
     """
     found = load(run)
     heat = temperature_in(found.learned, heat_of(temperature))

@@ -13,7 +13,7 @@ _BREAKS = re.compile("[\t\n\x0b\x0c\r\x85\u2028\u2029]+")
 # As entities, not with a backslash: tables, and pages that read Markdown with formulas, treat backslashes in ways of
 # their own.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "`": "&#96;", "\\": "&#92;", "$": "&#36;"}
-_SPECIAL = re.compile(r"[&<>|`\\$*\[\]~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_SPECIAL = re.compile(r"[&<>|`\\$*~#]|\](?=[(\[:])|^\[|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _BULLET = re.compile(r"^([-+=])(?=[-+=]*(\s|$))")
 
