@@ -31,6 +31,7 @@ COMMANDS = (
     "write",
     "reconstruct",
     "restyle",
+    "card",
     "draw",
     "interpolate",
     "traverse",

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from condvae.card_command import card
 from condvae.draw_command import draw
 from condvae.process import Out, Plain, Words, outcome, show, tune
 from condvae.walk_commands import components, interpolate, traverse
@@ -220,7 +221,7 @@ def restyle(
     show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit, sketched))
 
 
-for command in (draw, interpolate, traverse, components):
+for command in (card, draw, interpolate, traverse, components):
     app.command(command)
 
 

@@ -54,6 +54,7 @@ OURS = (
     "checkpoint.safetensors",
     "history.jsonl",
     "report.html",
+    "measures.json",
     CARD,
     WEIGHTS,
 )

@@ -21,6 +21,7 @@ from condvae.ledger import keeping
 from condvae.measures import evaluate as measure
 from condvae.panel import Panel, halved, judges_for
 from condvae.progress import counter
+from condvae.proof import keep
 from condvae.recipes import recipe as recipe_of
 from condvae.recipes import recipes as all_recipes
 from condvae.recipes.base import Line
@@ -30,6 +31,7 @@ from condvae.reporting import flattering, unseen_part, with_test
 from condvae.runs import Run, load
 from condvae.settings import settings_of
 from condvae.table_tasks import as_learnt
+from condvae.temperatures import alike
 
 __all__ = ["evaluate", "list_data", "list_recipes", "reproduce", "resume", "train"]
 
@@ -139,7 +141,7 @@ def evaluate(
     """How good a run is, on its own data's test part or on DATA: numbers, and a verdict in words.
 
     leave_out: fields that are measured as if nobody had told them. What is weighed is kept in the run's folder until
-    the evaluation has ended, so that Ctrl-C loses little.
+    the evaluation has ended, so that Ctrl-C loses little; what was found on its own data, for good (`condvae.proof`).
     """
     found = load(run)
     heat = temperature_in(found.learned, heat_of(temperature))
@@ -183,6 +185,8 @@ def evaluate(
             unknown=unknown,
             ledger=ledger,
         )
+    if data is None and not leave_out and unknown is None and alike(heat) == 1:
+        notes = (*notes, *keep(found, result, collection.name, whence))
     lines = (
         f"{found.path}, measured on {whence} of {collection.name}",
         *aligned(("measure", "value", "beside"), result.table()),

@@ -22,6 +22,7 @@ from condvae.latent_maps import placed_rows
 from condvae.latent_report import latent_section
 from condvae.measures import evaluate
 from condvae.panel import Panel, Reader, halved, judges_for
+from condvae.proof import keep
 from condvae.report import Section, write_report
 from condvae.runs import Run
 from condvae.verdicts import named_entries
@@ -82,7 +83,7 @@ def write_run_report(
     say: Say | None = None,
     extra: Sequence[Section] = (),
 ) -> Path:
-    """Draw the run's pictures into pictures/, measure it quickly, and write report.html; the page's path.
+    """Draw the run's pictures into pictures/, measure it quickly, keep the measures, and write report.html; its path.
 
     lines: what was said of the data. judge: reads what was asked off the drawings, as in `evaluate`; None: what is
     needed is found, or trained where that costs little.
@@ -108,8 +109,9 @@ def write_run_report(
         pictures.save(image, run.path / "pictures" / f"{name}.png")
     why = unmeasured_words(run, found)
     words = [*found.words, *([why] if why else [])]
+    notes = keep(run, found, collection.name, whence)
     if say is not None:
-        say(words)
+        say([*words, *notes])
     wanted = ", ".join(f"{field} = {value}" for field, value in asked.items()) or "nothing in particular"
     opening = (f"Asked for: {wanted}", pictures.png(drawn["asked"])) if "asked" in drawn else None
     sections = [

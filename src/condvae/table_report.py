@@ -16,6 +16,7 @@ from condvae.data import Collection, Part
 from condvae.field_pictures import number_text
 from condvae.learned import Columns
 from condvae.plots_learning import learning_curves
+from condvae.proof import keep
 from condvae.report import Section, write_report
 from condvae.reporting import settings_section, title, unseen_part
 from condvae.runs import Run
@@ -49,7 +50,7 @@ def write_table_report(
     say: Say | None = None,
     extra: Sequence[Section] = (),
 ) -> Path:
-    """Draw the run's pictures into pictures/, measure it quickly, and write report.html; the page's path.
+    """Draw the run's pictures into pictures/, measure it quickly, keep the measures, and write report.html; its path.
 
     lines: what was said of the data.
     """
@@ -66,8 +67,9 @@ def write_table_report(
         drawn["curves"] = learning_curves(run.history, "nats per row")
     for name, image in drawn.items():
         pictures.save(image, run.path / "pictures" / f"{name}.png")
+    notes = keep(run, found, collection.name, whence)
     if say is not None:
-        say(found.words)
+        say([*found.words, *notes])
     sections = [
         *extra,
         *(

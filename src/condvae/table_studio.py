@@ -17,6 +17,7 @@ from condvae.data import Collection
 from condvae.errors import Refused
 from condvae.intake import Heat, Seen, combinations, heat_of, left_out, one_request, parse, shown
 from condvae.learned import whole
+from condvae.proof import keep
 from condvae.replies import Reply, aligned, check_amount, counted, is_arrays, texts, write_npz
 from condvae.reporting import flattering
 from condvae.runs import Run, load
@@ -222,18 +223,19 @@ def evaluate(
     """
     notes: tuple[str, ...] = ()
     if table is not None:
-        part, whence = part_of_table(run.learned, Path(table).expanduser()), f"all rows of {table}"
+        part, which = part_of_table(run.learned, Path(table).expanduser()), f"all rows of {table}"
         notes = flattering(run, table, part)
     else:
         assert collection is not None, "either a table or the run's own data"
         if collection.outputs != run.outputs:
             raise Refused(f"the table that {run.path} was trained on has changed since; name a table with --data FILE")
-        part, whence = unseen_rows(run, collection)
-        whence = f"{whence} of {collection.name}"
+        part, which = unseen_rows(run, collection)
     given = left_out(told_of(run, part), leave_out, run.schema)
     result: TableEvaluation = evaluate_rows(run.learned, part.x, given, k, limit, progress=progress, unknown=unknown)
+    if collection is not None and not leave_out and unknown is None:
+        notes = (*notes, *keep(run, result, collection.name, which))
     lines = (
-        f"{run.path}, measured on {whence}",
+        f"{run.path}, measured on {which}{'' if collection is None else f' of {collection.name}'}",
         *aligned(("measure", "value", "beside"), result.table()),
         *result.sentences(),
     )
