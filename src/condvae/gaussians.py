@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from condvae.errors import Refused
@@ -72,6 +71,8 @@ def expectation_maximisation(z: Tensor, k: int, common: Common, seed: int) -> Ga
     Written out because it has to share the covariances' prior between components and labels, and in float64, which
     torch's setting for the precision of float32 products does not reach.
     """
+    from sklearn.cluster import KMeans
+
     each = 1 / z.shape[1]  # so that a row counts once, however many samples it has
     z = z.flatten(0, 1)
     centre = z.mean(0) if len(z) else common.mean

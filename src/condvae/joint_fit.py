@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from condvae.conditions import Label, Number, Schema
@@ -123,6 +122,8 @@ def completed(z: Tensor, labels: Tensor, u: Tensor, seed: int, donors: int = 400
 
 def clusters(points: Tensor, seed: int, fitted: int = 20_000) -> Tensor:
     """Each row's cluster [N] of at most GROUPS, of 100 rows or more on average; found by k-means."""
+    from sklearn.cluster import KMeans
+
     means = KMeans(max(1, min(GROUPS, len(points) // 100)), n_init="auto", max_iter=20, random_state=seed % 2**32)
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
     means.fit(points[order[:fitted]].numpy())

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from condvae.balance import balanced_order
@@ -162,6 +161,8 @@ class Training:
     """A model, its optimiser and its averaged weights on a device, at some step."""
 
     def __init__(self, model: Model, settings: Settings, hiding: Hiding | None = None) -> None:
+        from lightning_fabric import Fabric  # takes a second or two to import: who only asks a run need not wait
+
         self.settings = settings
         precision = {"32": "32-true", "bf16": "bf16-mixed"}[settings.precision]
         accelerator = {"mps": "mps", "cpu": "cpu", "cuda": "cuda"}.get(settings.device, "auto")
