@@ -1,12 +1,15 @@
 """Holes filled and lines written: what is asked of the run, and what comes out as a picture and as arrays."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
+from test_api import SMALL
 
+import condvae
 from condvae import hands
 from condvae.conditions import Attribute, Label, Number, Picture, Schema
 from condvae.errors import Refused
@@ -97,6 +100,70 @@ def test_the_picture_shows_the_tinted_original_then_the_completions(fake, image,
     cell = drawn.shape[1] // 5
     coloured = (np.ptp(drawn, 2) > 20).any(0)
     assert coloured[: cell // 2].any() and not coloured[cell:].any() and drawn.shape[1] > 3 * drawn.shape[0]
+
+
+def gaps(blank):
+    """(first, last + 1) of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], blank.astype(int), [0]])))
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("shape", "n", "lines"),
+    [((1, 8, 8), 5, (2, 3)), ((3, 8, 24), 5, (1, 5)), ((1, 24, 8), 6, (3, 2)), ((3, 8, 8), 1, (1, 1))],
+)
+def test_pairs_stand_apart_and_each_shows_the_original(monkeypatch, tmp_path, shape, n, lines):
+    monkeypatch.setattr(hands, "opened", lambda path: Fake(shape=shape))
+    grey = np.full((*shape[1:], 3), 60, np.uint8)
+    Image.fromarray(grey if shape[0] == 3 else grey[..., 0]).save(tmp_path / "a.png")
+    hands.fill("r", str(tmp_path / "a.png"), hole="0,0,4,8", n=n, out=str(tmp_path / "f.png"), pairs=True)
+    drawn = np.asarray(Image.open(tmp_path / "f.png").convert("RGB")).astype(int)
+    white = (drawn == 255).all(2)
+    down = gaps(~white.all(1))
+    assert len(down) == lines[1]
+    first = ~white[slice(*down[0])].all(0)
+    across = gaps(first)
+    assert len(across) == 2 * lines[0]
+    widths = [after[0] - before[1] for before, after in pairwise(across)]
+    assert len(set(widths[::2])) == 1 and all(wide > 2 * widths[0] for wide in widths[1::2])
+    for place, (left, right) in enumerate(across):
+        tinted = (np.ptp(drawn[slice(*down[0]), left:right], 2) > 20).any()
+        assert tinted == (place % 2 == 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 12, 30), (1, 30, 12)])
+def test_a_mask_of_the_uploads_own_size(monkeypatch, tmp_path, shape):
+    made = Fake(shape=shape)
+    monkeypatch.setattr(hands, "opened", lambda path: made)
+    Image.new("RGB", (640, 480), (200, 40, 90)).save(tmp_path / "photo.jpg")
+    mask = Image.new("L", (640, 480))
+    mask.paste(255, (320, 0, 640, 240))
+    mask.save(tmp_path / "m.png")
+    reply = hands.fill("r", str(tmp_path / "photo.jpg"), str(tmp_path / "m.png"), out=str(tmp_path / "f.png"))
+    seen = made.asked[-1][1][0, 0]
+    _, height, width = shape
+    assert not seen[: height // 2, width // 2 :].any() and seen[height // 2 :].all() and seen[:, : width // 2].all()
+    assert f"the mask of m.png was resized from 640 x 480 to {width} x {height} pixels" in reply.notes
+    assert "25 % of it hidden" in reply.lines[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 14), (3, 14, 6), (3, 8, 8)])
+def test_a_tiny_run_of_holes_fills_any_shape(tmp_path, shape):
+    x = np.random.default_rng(0).random((40, *shape)).astype(np.float32)
+    run = condvae.fit(x, {"digit": np.arange(40) % 4}, progress=False, holes="any", prior="learned", **SMALL)
+    photo = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    mask = Image.new("L", (640, 480))
+    ImageDraw.Draw(mask).line([(60, 240), (580, 240)], fill=255, width=3)
+    mask.save(tmp_path / "m.png")
+    paths = [str(tmp_path / name) for name in ("photo.png", "m.png")]
+    hands.fill(run, *paths, n=4, out=str(tmp_path / "f.npz"))
+    with np.load(tmp_path / "f.npz") as held:
+        hidden = ~np.broadcast_to(held["seen"], shape)
+        assert held["images"].shape == (4, *shape) and 0 < hidden.mean() < 0.4
+        assert (held["images"][:, ~hidden] == held["x"][~hidden]).all()
+    (path,) = hands.fill(run, *paths, n=4, out=str(tmp_path / "f.png"), pairs=True).files
+    assert Image.open(path).width > 300
 
 
 def test_a_tint_is_hatched_where_nothing_is_seen():

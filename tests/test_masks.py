@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from condvae.errors import Refused
 from condvae.masks import alpha_mask, has_alpha, hole_box, mask_from_image
@@ -48,6 +49,33 @@ def test_another_size_is_resized_without_smoothing(tmp_path, size):
     seen, notes = mask_from_image(picture(hidden, tmp_path / "m.png"), (3, 8, 16))
     assert seen.shape == (1, 8, 16) and not seen[0, :4].any() and seen[0, 4:].all()
     assert notes == (f"the mask of m.png was resized from {size[1]} x {size[0]} to 16 x 8 pixels",)
+
+
+@pytest.mark.parametrize(("hidden_rows", "hides"), [(4, False), (5, True), (20, True)])
+def test_a_quarter_of_a_pixel_hides_it(tmp_path, hidden_rows, hides):
+    hidden = np.zeros((160, 320), bool)
+    hidden[:40] = True
+    hidden[40 : 40 + hidden_rows] = True  # of the 20 rows of a pixel of the model
+    seen, _ = mask_from_image(picture(hidden, tmp_path / "m.png"), SHAPE)
+    assert not seen[0, :2].any() and (~seen[0, 2]).all() == hides and seen[0, 2].any() != hides and seen[0, 3:].all()
+
+
+@pytest.mark.parametrize("pen", [2, 4, 30])
+def test_a_thin_stroke_does_not_vanish(tmp_path, pen):
+    canvas = Image.new("L", (640, 480))
+    ImageDraw.Draw(canvas).line([(40, 60), (600, 60), (90, 440)], fill=255, width=pen)
+    canvas.save(tmp_path / "m.png")
+    seen, _ = mask_from_image(tmp_path / "m.png", (1, 28, 28))
+    hidden = ~seen[0]
+    assert ndimage.label(hidden, np.ones((3, 3)))[1] == 1, "the stroke is whole"
+    assert hidden[4:25].any(1).all() and hidden[:, 4:26].any(0).all()
+    assert hidden.sum() < (70 if pen < 30 else 150)
+
+
+def test_masks_of_the_models_own_size_are_kept_exactly(tmp_path):
+    hidden = np.random.default_rng(0).random((8, 16)) < 0.3
+    seen, notes = mask_from_image(picture(hidden, tmp_path / "m.png"), SHAPE)
+    assert np.array_equal(seen[0], ~hidden) and notes == ()
 
 
 def test_masks_that_hide_nothing_or_all(tmp_path):

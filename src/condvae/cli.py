@@ -89,6 +89,7 @@ def fill(
     seed: int = 0,
     temperature: str = "1",
     prior: str | None = None,
+    pairs: Plain = False,
 ) -> None:
     """Fill in what is hidden of a picture, several ways.
 
@@ -105,10 +106,11 @@ def fill(
         seed: completion i depends on (seed, i) alone.
         temperature: scales the noise, 0 = the mean; of several latents one for each, such as 1,0.9,0.7, or one for all.
         prior: fitted, flow or model, as in generate.
+        pairs: show each completion beside the original.
     """
     from condvae import hands
 
-    show(hands.fill(run, image, mask, hole, n, out, given or (), seed, temperature, prior))
+    show(hands.fill(run, image, mask, hole, n, out, given or (), seed, temperature, prior, pairs))
 
 
 @app.command

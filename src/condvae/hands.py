@@ -5,6 +5,7 @@ As in `condvae.studio`, words and files come in as a person gives them, and a `R
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,11 +26,12 @@ from condvae.runs import Run, opened
 from condvae.sketches import reader_of
 from condvae.studio import MOST_VALUES, check_targets, looked_at, read_as
 from condvae.table_tasks import no_pictures
-from condvae.tints import tinted
+from condvae.tints import coloured, tinted
 
 __all__ = ["fill", "write"]
 
 LINE = 12  # pictures in a line of completions
+PAGE = 1.4  # width of a sheet of pairs by its height, about
 LONGEST = 200  # characters of a line of text
 WIDE, TALL = 1600, 280  # pixels of a drawn line, at most
 
@@ -45,12 +47,14 @@ def fill(
     seed: int = 0,
     temperature: Heat = 1.0,
     prior: str | None = None,
+    pairs: bool = False,
 ) -> Reply:
     """n completions of what is hidden of an image: a picture with the original first, its hole tinted; or an npz.
 
     mask: an image file, white = hole; hole: a box "X,Y,W,H" in pixels of the model's pictures; without both the
     transparent parts of the image are the hole. given: what else is known of the image, FIELD=VALUE. prior: as in
-    `generate`. The npz holds `x` float32 [C, H, W] in [0, 1], `seen` bool [1, H, W] and `images` float32 [n, C, H, W].
+    `generate`. pairs: the picture shows each completion beside the original. The npz holds `x` float32 [C, H, W] in
+    [0, 1], `seen` bool [1, H, W] and `images` float32 [n, C, H, W].
 
     Raises:
         Refused: a run that fills no holes; both a mask and a hole, or nothing that is hidden; files and words that
@@ -67,12 +71,34 @@ def fill(
     if is_arrays(target):
         path = write_npz(target, {"x": x, "seen": seen, "images": images, "seed": np.asarray(seed)})
     else:
-        coloured = np.broadcast_to(images, (len(images), 3, *images.shape[2:]))
-        shown = np.concatenate([tinted(x, seen)[None], coloured])
-        path = pictures.save(pictures.grid(shown, columns=min(len(shown), LINE)), target)
+        hole = tinted(x, seen)
+        shown = paired(hole, coloured(images)) if pairs else np.concatenate([hole[None], coloured(images)])
+        drawn = (
+            pictures.grid(shown, pairs_in_line(shown), pad=0) if pairs else pictures.grid(shown, min(len(shown), LINE))
+        )
+        path = pictures.save(drawn, target)
     hidden = 100 * (1 - float(seen.mean()))
     said = f"{counted(n, 'completion')} of {Path(image).name}, {hidden:.0f} % of it hidden: {path}"
     return Reply((said,), None, (path,), (*notes, *more))
+
+
+def paired(original: np.ndarray, completions: np.ndarray) -> np.ndarray:
+    """Each completion [n, 3, H, W] at the right of the original [3, H, W], [n, 3, H', W'], on white paper: a narrow gap
+    between the two, a wide margin around both."""
+    n, _, height, width = completions.shape
+    gap, margin = max(1, round(width / 24)), max(2, round(min(height, width) / 10))
+    sheet = np.ones((n, 3, height + 2 * margin, 2 * width + gap + 2 * margin), np.float32)
+    inner = sheet[:, :, margin : margin + height, margin:]
+    inner[..., :width], inner[..., width + gap : 2 * width + gap] = original, completions
+    return sheet
+
+
+def pairs_in_line(pairs: np.ndarray) -> int:
+    """How many pairs [n, 3, H, W] stand in a line, so that all together are about as wide as a page is."""
+    n, _, height, width = pairs.shape
+    aspects = [across * width / (math.ceil(n / across) * height) for across in range(1, n + 1)]
+    across = 1 + int(np.argmin([abs(math.log(aspect / PAGE)) for aspect in aspects]))
+    return math.ceil(n / math.ceil(n / across))  # no line is left much shorter than the others
 
 
 def seen_of(image: str, mask: str | None, hole: str | None, shape: Shape) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -18,12 +18,15 @@ from condvae.nets import Shape
 __all__ = ["alpha_mask", "has_alpha", "hole_box", "mask_from_image"]
 
 OPAQUE = 128  # the least alpha of a pixel that is seen
+HIDDEN = 0.25  # share of a pixel's area from which it is hidden
+THIN = 0.02  # share from which the pixel that a thin line covers most is hidden
 
 
 def mask_from_image(path: str | Path, shape: Shape) -> tuple[np.ndarray, tuple[str, ...]]:
     """What is seen under a mask, bool [1, H, W], and notes: white (from half on) is the hole, black is seen.
 
-    A mask of another size is resized without smoothing, each pixel taking the one that lies nearest.
+    A mask of another size is resized as `shares` are: a pixel is hidden of which a quarter is; and so that no thin line
+    is lost, the one that a line covers most.
 
     Raises:
         Refused: a file that cannot be read as an image, or one without a white pixel: there is nothing to fill.
@@ -87,9 +90,28 @@ def opened(
     if hidden.shape != (height, width):
         tall, wide = hidden.shape
         notes.append(f"the mask of {name} was resized from {wide} x {tall} to {width} x {height} pixels")
-        hidden = np.asarray(Image.fromarray(hidden).resize((width, height), Image.Resampling.NEAREST))
+        hidden = covered(shares(hidden, height, width))
         if not hidden.any():
             raise Refused(f"the holes of {name} are smaller than a pixel of the model's {width} x {height} pictures")
     if hidden.all():
         notes.append(f"{name} hides the whole picture")
     return ~hidden[None], tuple(notes)
+
+
+def shares(hidden: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Which share of each pixel's area is hidden, [height, width] in [0, 1], by a mask [H, W] of another size."""
+    whole = Image.fromarray(hidden.astype(np.float32))
+    return np.asarray(whole.resize((width, height), Image.Resampling.BOX))
+
+
+def covered(share: np.ndarray) -> np.ndarray:
+    """Pixels that are hidden, bool [H, W], of shares: from a quarter on, or where a line runs that is thinner.
+
+    A line shows as a pixel that is hidden more than its neighbours on both sides; the edge of an area does not.
+    """
+    found = share >= HIDDEN
+    for axis in (0, 1):
+        wide = np.pad(share, [(1, 1) if place == axis else (0, 0) for place in (0, 1)])
+        before, after = (np.take(wide, np.arange(share.shape[axis]) + step, axis) for step in (0, 2))
+        found |= (share > before) & (share >= after) & (share >= THIN)
+    return found
