@@ -68,18 +68,21 @@ def fill(
     seen, more = seen_of(image, mask, hole, drawer.shape)
     check_amount(n, x.size, MOST_VALUES)
     images = drawer.fill(x[None], seen[None], known, n, seed, heat_of(temperature), prior)[0]
-    if is_arrays(target):
-        path = write_npz(target, {"x": x, "seen": seen, "images": images, "seed": np.asarray(seed)})
-    else:
-        hole = tinted(x, seen)
-        shown = paired(hole, coloured(images)) if pairs else np.concatenate([hole[None], coloured(images)])
-        drawn = (
-            pictures.grid(shown, pairs_in_line(shown), pad=0) if pairs else pictures.grid(shown, min(len(shown), LINE))
-        )
-        path = pictures.save(drawn, target)
+    arrays = {"x": x, "seen": seen, "images": images, "seed": np.asarray(seed)}
+    drawn = None if is_arrays(target) else completed(tinted(x, seen), coloured(images), pairs)
+    path = write_npz(target, arrays) if drawn is None else pictures.save(drawn, target)
     hidden = 100 * (1 - float(seen.mean()))
     said = f"{counted(n, 'completion')} of {Path(image).name}, {hidden:.0f} % of it hidden: {path}"
-    return Reply((said,), None, (path,), (*notes, *more))
+    return Reply((said,), None, (path,), (*notes, *more), arrays)
+
+
+def completed(original: np.ndarray, completions: np.ndarray, pairs: bool) -> Image.Image:
+    """The original [3, H, W] and its completions [n, 3, H, W] in lines: it first, or each beside it."""
+    if not pairs:
+        shown = np.concatenate([original[None], completions])
+        return pictures.grid(shown, min(len(shown), LINE))
+    shown = paired(original, completions)
+    return pictures.grid(shown, pairs_in_line(shown), pad=0)
 
 
 def paired(original: np.ndarray, completions: np.ndarray) -> np.ndarray:
