@@ -45,6 +45,7 @@ from condvae.sources import KNOWN
 from condvae.storage import read_history, read_json
 from condvae.trace import Condition
 from condvae.train import Step, Training, train
+from condvae.typical_record import FILE as TYPICAL
 
 OURS = (
     "run.json",
@@ -54,6 +55,7 @@ OURS = (
     "checkpoint.safetensors",
     "history.jsonl",
     "report.html",
+    TYPICAL,
     CARD,
     WEIGHTS,
 )
