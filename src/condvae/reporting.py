@@ -25,8 +25,8 @@ from condvae.measures import evaluate
 from condvae.panel import Panel, Reader, halved, judges_for
 from condvae.report import Section, write_report
 from condvae.runs import Run
-from condvae.typical import QUICK
 from condvae.typical_record import write_typical
+from condvae.typical_statistics import QUICK
 from condvae.verdicts import named_entries
 
 __all__ = ["flattering", "judge_at_hand", "unseen_part", "with_test", "write_run_report"]

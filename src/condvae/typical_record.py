@@ -15,7 +15,8 @@ from condvae.ledger import digest
 from condvae.runs import Run
 from condvae.scores import UNLIKELY
 from condvae.storage import kept, read_json, write_json
-from condvae.typical import LEVELS, SAMPLES, STATISTICS, THOROUGH, Range, Typical, images_for, statistics, typical_of
+from condvae.typical import LEVELS, STATISTICS, Range, Typical
+from condvae.typical_statistics import SAMPLES, THOROUGH, images_for, statistics, typical_of
 
 __all__ = ["FILE", "judged", "recorded", "write_typical"]
 
@@ -55,11 +56,11 @@ def recorded(run: Run) -> Typical:
         if data["version"] != VERSION:
             raise Refused(f"what is typical was recorded by another version of condvae; {how}")
         found, weights = from_json(data), str(data["fingerprint"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise Refused(f"{run.path / FILE} is damaged, so what is typical is not known; {how} anew") from None
-    except Refused as refused:
+    except Refused as refused:  # a Refused is a ValueError, too
         text = str(refused)
         raise Refused(text if how in text else f"{text}; {how} anew") from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Refused(f"{run.path / FILE} is damaged, so what is typical is not known; {how} anew") from None
     if weights != fingerprint(run.learned):
         raise Refused(f"what is typical was recorded of other weights than the run now has; {how} anew")
     return found
