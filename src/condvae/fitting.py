@@ -45,6 +45,7 @@ from condvae.sources import KNOWN
 from condvae.storage import read_history, read_json
 from condvae.trace import Condition
 from condvae.train import Step, Training, train
+from condvae.typical_record import FILE as TYPICAL
 
 OURS = (
     "run.json",
@@ -55,6 +56,7 @@ OURS = (
     "history.jsonl",
     "report.html",
     "measures.json",
+    TYPICAL,
     CARD,
     WEIGHTS,
 )

@@ -32,6 +32,7 @@ from condvae.runs import Run, load
 from condvae.settings import settings_of
 from condvae.table_tasks import as_learnt
 from condvae.temperatures import alike
+from condvae.typical_record import recorded, write_typical
 
 __all__ = ["evaluate", "list_data", "list_recipes", "reproduce", "resume", "train"]
 
@@ -187,12 +188,27 @@ def evaluate(
         )
     if data is None and not leave_out and unknown is None and alike(heat) == 1:
         notes = (*notes, *keep(found, result, collection.name, whence))
+    if data is None:
+        notes = (*notes, *noted(found, part, whence))
     lines = (
         f"{found.path}, measured on {whence} of {collection.name}",
         *aligned(("measure", "value", "beside"), result.table()),
         *result.sentences(),
     )
     return Reply(lines, result.model_dump(mode="json"), (), notes)
+
+
+def noted(run: Run, part: Part, whence: str) -> tuple[str, ...]:
+    """Record what is typical of a run's unseen images where that is not recorded yet; a note of it, or why not."""
+    try:
+        recorded(run)
+    except Refused:
+        try:
+            path = write_typical(run, part.x, whence)
+        except Refused as refused:
+            return (str(refused),)
+        return () if path is None else (f"what is typical of {whence} is recorded in {path}",)
+    return ()
 
 
 def judge_of(run: Run, collection: Collection, quiet: bool) -> Panel:

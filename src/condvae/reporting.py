@@ -15,6 +15,7 @@ from condvae import pictures, plots, plots_calibration, plots_numbers
 from condvae.calibration import BINS
 from condvae.data import Collection, Part
 from condvae.datasets import is_path
+from condvae.errors import Refused
 from condvae.evaluation import Evaluation, Obedience
 from condvae.fitting import fingerprint, split
 from condvae.gallery import answerable, first_request, gallery, known_labels
@@ -25,6 +26,8 @@ from condvae.panel import Panel, Reader, halved, judges_for
 from condvae.proof import keep
 from condvae.report import Section, write_report
 from condvae.runs import Run
+from condvae.typical_record import write_typical
+from condvae.typical_statistics import QUICK
 from condvae.verdicts import named_entries
 
 __all__ = ["flattering", "judge_at_hand", "unseen_part", "with_test", "write_run_report"]
@@ -107,8 +110,7 @@ def write_run_report(
     drawn |= obedience_pictures(found) | calibration_picture(found)
     for name, image in drawn.items():
         pictures.save(image, run.path / "pictures" / f"{name}.png")
-    why = unmeasured_words(run, found)
-    words = [*found.words, *([why] if why else [])]
+    words = [*found.words, *filter(None, (unmeasured_words(run, found), untypical_words(run, part, whence)))]
     notes = keep(run, found, collection.name, whence)
     if say is not None:
         say([*words, *notes])
@@ -194,6 +196,15 @@ def unmeasured_words(run: Run, found: Evaluation) -> str:
         return f"{whether}{next(iter(found.unmeasured.values()))}{later}"
     told = "; ".join(f"{name}, as {why}" for name, why in found.unmeasured.items())
     return f"Not measured is the obedience of {told}{later}"
+
+
+def untypical_words(run: Run, part: Part, whence: str) -> str:
+    """Record what is typical of the part in the run's folder; why not, where that cannot be."""
+    try:
+        write_typical(run, part.x, whence, QUICK)
+    except Refused as refused:
+        return f"{str(refused)[:1].upper()}{str(refused)[1:]}."
+    return ""
 
 
 def obedience_pictures(found: Evaluation) -> dict[str, Image]:

@@ -29,6 +29,7 @@ from condvae.sketches import reader_of
 from condvae.storage import write_text
 from condvae.table_studio import generate_rows, reconstruct_rows, table_seen
 from condvae.table_tasks import no_pictures
+from condvae.typical_record import judged
 
 __all__ = ["Reply", "classify", "embed", "generate", "reconstruct", "restyle"]
 
@@ -180,6 +181,8 @@ def classify(
     """Which label pictures have, by Bayes' rule on the bound; the share read rightly where labels are known.
 
     sketched: the image is a drawing by hand, and read as `sketches.sketch` has it.
+    Of one picture the data hold "typical", too, and a line says whether it looks like anything that the model knows, by
+    the ranges of log p(x) and of two more statistics (`condvae.typical`); a note where these were not recorded.
     """
     reader = opened(run)
     found = looked_at(reader, things(reader, what, given, data_dir, limit, sketched))
@@ -202,7 +205,11 @@ def classify(
     if len(names) == 1:
         order = np.argsort(-np.asarray(read.probabilities[0]))[:3]
         lines = [", then ".join(f"{read.values[i]} ({100 * read.probabilities[0][i]:.1f} %)" for i in order)]
-        return Reply((f"{name}: {lines[0]}",), data, (), found.notes)
+        told, why = (None, "") if reader.outputs is not None else judged(reader, found.x)
+        said = (f"{name}: {lines[0]}", *(() if told is None else (told["words"],)))
+        return Reply(
+            said, data | ({} if told is None else {"typical": told}), (), (*found.notes, *filter(None, (why,)))
+        )
     what = "pictures" if reader.outputs is None else "rows"
     lines = [f"{value}: {names.count(value):,} {what}" for value in read.values if value in names]
     if known:
