@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 
 from condvae.draw_command import draw
 from condvae.process import Out, Plain, Words, outcome, show, tune
-from condvae.walk_commands import components, interpolate, traverse
+from condvae.walk_commands import components, interpolate, plane, traverse
 
 __all__ = ["app", "main"]
 
@@ -222,7 +222,7 @@ def restyle(
     show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit, sketched))
 
 
-for command in (draw, interpolate, traverse, components):
+for command in (draw, interpolate, traverse, plane, components):
     app.command(command)
 
 
@@ -277,7 +277,7 @@ def embed(
 
     Args:
         run: a run folder.
-        data: DATA, or an image file.
+        data: DATA, or an image file, or "drawings": the model's own, of each label equally many.
         method: pca or tsne.
         perplexity: of tsne, about how many neighbours a point heeds; by default 30, less for few pictures.
         field: the label or number that colours the map; by default the first label, else the first number.
@@ -285,8 +285,8 @@ def embed(
         given: what is known of the pictures, FIELD=VALUE.
         out: the map to write (.png, ...), or the numbers (.npz, .csv).
         data_dir: a folder that holds the data's files.
-        limit: the first so many pictures; by default 10,000, for tsne 2,000.
-        seed: of tsne.
+        limit: the first so many pictures; by default 10,000, for tsne 2,000, of drawings 500.
+        seed: of tsne, and of drawings.
     """
     from condvae import studio
 
