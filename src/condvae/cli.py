@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 from condvae.card_command import card
 from condvae.draw_command import draw
 from condvae.process import Out, Plain, Words, outcome, show, tune
-from condvae.walk_commands import components, interpolate, traverse
+from condvae.walk_commands import components, interpolate, plane, traverse
 
 __all__ = ["app", "main"]
 
@@ -223,7 +223,11 @@ def restyle(
     show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit, sketched))
 
 
+<<<<<<< HEAD
 for command in (card, draw, interpolate, traverse, components):
+=======
+for command in (draw, interpolate, traverse, plane, components):
+>>>>>>> glyph
     app.command(command)
 
 
@@ -278,7 +282,7 @@ def embed(
 
     Args:
         run: a run folder.
-        data: DATA, or an image file.
+        data: DATA, or an image file, or "drawings": the model's own, of each label equally many.
         method: pca or tsne.
         perplexity: of tsne, about how many neighbours a point heeds; by default 30, less for few pictures.
         field: the label or number that colours the map; by default the first label, else the first number.
@@ -286,8 +290,8 @@ def embed(
         given: what is known of the pictures, FIELD=VALUE.
         out: the map to write (.png, ...), or the numbers (.npz, .csv).
         data_dir: a folder that holds the data's files.
-        limit: the first so many pictures; by default 10,000, for tsne 2,000.
-        seed: of tsne.
+        limit: the first so many pictures; by default 10,000, for tsne 2,000, of drawings 500.
+        seed: of tsne, and of drawings.
     """
     from condvae import studio
 

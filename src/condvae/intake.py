@@ -17,9 +17,10 @@ from condvae.conditions import Field, Label, Number, Picture, Schema
 from condvae.data import Part, unit
 from condvae.errors import Refused, suggest
 from condvae.images_files import SUFFIXES, open_image, resized, to_array
-from condvae.learned import whole
+from condvae.learned import LABEL_LEVEL, whole
 from condvae.names import counted
 from condvae.nets import Shape
+from condvae.noise import RowNoise
 from condvae.runs import Run
 from condvae.temperatures import Temperature, typed
 
@@ -28,6 +29,7 @@ __all__ = [
     "Reader",
     "Seen",
     "combinations",
+    "drawings_of",
     "heat_of",
     "left_out",
     "one_request",
@@ -193,6 +195,26 @@ def seen(
     known: dict[str, Any] = run.schema.told(part.labels, part.numbers, len(part))
     known |= {name: [value] * len(part) for name, value in given.items()}
     return Seen(unit(part.x[slice(None)]).numpy(), known, tuple(f"{what} {i}" for i in range(len(part))), notes)
+
+
+def drawings_of(run: Run, n: int, seed: int = 0) -> Seen:
+    """n drawings of the model's own, and what was asked of each: equally many of each value of the first label, all
+    other fields as they are in the training data, each by itself."""
+    names = np.stack([np.zeros(n, int), np.arange(n)], 1)
+    asked: dict[str, Any] = {}
+    for place, field in enumerate(run.schema.fields):
+        if isinstance(field, Picture):
+            continue
+        wide = field.size if isinstance(field, Number) else 1
+        column = field.drawn(RowNoise(seed, names).uniform([n, wide], LABEL_LEVEL + place).numpy())
+        if isinstance(field, Label):
+            even = np.arange(n) % len(field.values) if field is run.schema.labels[0] else column
+            asked[field.name] = [field.values[spot] for spot in even]
+        else:
+            asked[field.name] = column[:, 0] if wide == 1 else column
+    x = run.generate(asked, 1, seed)[:, 0] if asked else run.generate(None, n, seed)
+    note = f"the map is of {counted(n, 'drawing')} by the model itself, seed {seed}, not of data"
+    return Seen(x, asked, tuple(f"drawing {i}" for i in range(n)), (note,))
 
 
 def data_of(

@@ -20,8 +20,9 @@ from condvae import maps, pictures
 from condvae.conditions import Label
 from condvae.errors import Refused
 from condvae.gallery import tiles
-from condvae.intake import Heat, Seen, combinations, example, heat_of, parse, seen
+from condvae.intake import Heat, Seen, combinations, drawings_of, example, heat_of, parse, seen
 from condvae.latent_maps import THUMBNAIL, plane, shade_of
+from condvae.learned import whole
 from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, opened
 from condvae.sheets import reduced
@@ -35,6 +36,7 @@ __all__ = ["Reply", "classify", "embed", "generate", "reconstruct", "restyle"]
 
 MOST_VALUES = 500_000_000  # pixels drawn at once: two gigabytes
 SHOWN = 36  # pictures of a collection that a picture shows; an npz holds all
+DRAWINGS, OWN = "drawings", 500  # what asks for the model's own, and how many
 EMBEDDED = {"pca": 10_000, "tsne": 2_000}
 
 Progress = Callable[[int, int], None]
@@ -241,6 +243,7 @@ def embed(
 ) -> Reply:
     """The latents of a collection: a map (.png, ...), or the numbers (.npz, .csv) with their two coordinates.
 
+    what: an image file or data; "drawings": `limit` of the model's own, 500 by default, drawn with the seed.
     perplexity: of t-SNE, as in `latent_maps.plane`. field: the label or number that colours the map, by default the
     first label, else the first number; how well it separates in the latents is said beside the map. thumbnails: draw
     the pictures on the map.
@@ -251,7 +254,12 @@ def embed(
         no_pictures(reader.outputs, "--thumbnails")
         if Path(target).suffix.lower() not in pictures.FORMATS:
             raise Refused(f"thumbnails are drawn on a map, which ends in .png; got {target!r}, leave out --thumbnails")
-    found = things(reader, what, given, data_dir, limit or EMBEDDED.get(method, 1))
+    own = what == DRAWINGS and not Path(what).exists()
+    found = (
+        own_drawings(reader, given, limit, seed)
+        if own
+        else things(reader, what, given, data_dir, limit or EMBEDDED.get(method, 1))
+    )
     shade = shade_of(reader.schema, found.given, len(found.x), field)
     z = reader.embed(found.x, found.given)
     flat, said = plane(z, method, seed, perplexity)
@@ -268,8 +276,18 @@ def embed(
         else:
             drawn = shade.drawn(flat, said, shown, itself, told)
         path = pictures.save(drawn, target)
-    what = counted(len(z), "picture" if reader.outputs is None else "row")
+    what = counted(len(z), "row" if reader.outputs is not None else "drawing" if own else "picture")
     return Reply((f"{what}, {'; '.join(filter(None, (said, told)))}: {path}",), None, (path,), found.notes)
+
+
+def own_drawings(run: Run, given: Sequence[str], limit: int | None, seed: int) -> Seen:
+    """The model's own drawings, for a run whose data are not at hand."""
+    no_pictures(run.outputs, f"embed {DRAWINGS}")
+    if given:
+        raise Refused(f"--given says what pictures show, and {DRAWINGS} are asked of every label; leave it out")
+    n = OWN if limit is None else whole(limit, "limit", 1)
+    check_amount(n, math.prod(run.shape), MOST_VALUES)
+    return drawings_of(run, n, seed)
 
 
 def things(

@@ -1,4 +1,4 @@
-"""The commands that walk through the latents: interpolate, traverse, components. What they do lives in `strolls`."""
+"""The commands that walk through the latents. What they do lives in `strolls` and `planes`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from condvae.process import Out, Words, show
 
-__all__ = ["components", "interpolate", "traverse"]
+__all__ = ["components", "interpolate", "plane", "traverse"]
 
 
 def interpolate(
@@ -96,3 +96,36 @@ def components(
     from condvae import strolls
 
     show(strolls.components(run, asked, n, most, out, seed))
+
+
+def plane(
+    run: str,
+    /,
+    *asked: str,
+    at: str | None = None,
+    units: str | None = None,
+    size: int = 15,
+    reach: float = 2.5,
+    out: Out = None,
+    seed: int = 0,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """The plane of two latent units around a drawing, as a sheet of pictures; or one point of it.
+
+    Args:
+        run: a run folder.
+        asked: FIELD=VALUE, what the drawing in the middle shows.
+        at: draw one point alone, deviations along the first and the second unit, such as --at=0.5,-1.
+        units: two units of the first latent, such as 3,7; by default the two that say most.
+        size: pictures a side.
+        reach: deviations from the middle to each side.
+        out: the picture to write, or the arrays (.npz).
+        seed: of the drawing in the middle.
+        as_json: units, points and what the middle shows, as JSON.
+    """
+    from condvae import planes
+
+    if at is not None:
+        show(planes.point(run, asked, at, units, out, seed), as_json)
+    else:
+        show(planes.plane(run, asked, size, units, reach, out, seed), as_json)
