@@ -22,8 +22,9 @@ from condvae.errors import Refused
 from condvae.evaluation import Evaluation
 from condvae.fitting import OURS, claim
 from condvae.markdown import escaped, fenced, table
-from condvae.proof import FILE, Proof, keep, kept_of, short, weights_of
+from condvae.proof import FILE, Proof, keep, kept_of, short, stored, weights_of
 from condvae.runs import load
+from condvae.storage import write_json
 from condvae.table_evaluation import TableEvaluation
 
 ZOO = Path(__file__).resolve().parent.parent / "zoo"
@@ -180,6 +181,14 @@ def test_six_digits_are_kept_of_a_number_and_whole_numbers_whole() -> None:
     assert short({"a": [0.123456789, -1234567.8, 0.0], "b": 123456789, "c": None, "d": True, "e": "0.123456789"}) == {
         "a": [0.123457, -1234570.0, 0.0], "b": 123456789, "c": None, "d": True, "e": "0.123456789",
     }  # fmt: skip
+
+
+def test_lists_of_numbers_stand_on_a_line_and_nothing_else_changes(tmp_path: Path) -> None:
+    data = {"a": [1, 2.5, -3e-7, None, True], "b": [[1, 2], [3, 4]], "c": ["[", "x]\n[1", 1], "d": [], "e": {"f": [1]}}
+    write_json(tmp_path / "flat.json", data, flat=True)
+    text = (tmp_path / "flat.json").read_text(encoding="utf-8")
+    assert json.loads(text) == data
+    assert '"a": [1, 2.5, -3e-07, null, true]' in text and "    [1, 2],\n    [3, 4]\n" in text and '"f": [1]' in text
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------
@@ -383,6 +392,20 @@ def test_a_run_of_the_zoo_has_a_card_with_measures_of_its_test_images(name: str)
     draws = {row[0]: row[1] for row in told(reply, "What it can do, and what not")["table"]["rows"]}
     assert (draws["show how it draws, glimpse by glimpse"] == "yes") == (name == "mnist-draw")
     assert (draws["fill holes in pictures"] == "yes") == (name == "mnist-holes")
+
+
+def test_numbers_that_were_asked_for_are_told_and_their_points_are_left_to_the_report() -> None:
+    proof = kept_of(load(ZOO / "faces-drawn"))
+    assert proof is not None and isinstance(proof.measures, Evaluation)
+    (pose,) = proof.measures.numbers["pose"].entries
+    assert pose.points == [] and pose.real_skill is not None and pose.real_skill > 0.9
+    full = pose.model_copy(update={"points": [(0.0, 0.1, 0.2)]})
+    numbers = {"pose": proof.measures.numbers["pose"].model_copy(update={"entries": [full]})}
+    again = proof.model_copy(update={"measures": proof.measures.model_copy(update={"numbers": numbers})})
+    assert stored(again) == stored(proof) and set(stored(proof)["measures"]["obediences"]) == {
+        "expression", "hair", "hair_colour", "skin",
+    }  # fmt: skip
+    assert any("asked pose to pose read" in line for line in card(str(ZOO / "faces-drawn")).lines)
 
 
 def test_the_measures_of_the_zoo_are_small() -> None:

@@ -26,7 +26,7 @@ from condvae.card_facts import (
 )
 from condvae.markdown import bullets, escaped, fenced, table
 from condvae.plots_learning import learning_curves
-from condvae.proof import Proof, kept_of, short, weights_of
+from condvae.proof import Proof, kept_of, stored, weights_of
 from condvae.reporting import title
 from condvae.runs import Run
 
@@ -83,7 +83,7 @@ class Card:
         return {
             "title": self.title,
             "sections": [section.to_json() for section in self.sections],
-            "measures": None if self.proof is None else short(self.proof.model_dump(mode="json")),
+            "measures": None if self.proof is None else stored(self.proof),
         }
 
 

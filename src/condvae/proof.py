@@ -18,7 +18,7 @@ from condvae.runs import Run
 from condvae.storage import kept, read_json, write_json
 from condvae.table_evaluation import TableEvaluation
 
-__all__ = ["FILE", "Proof", "keep", "kept_of", "weights_of"]
+__all__ = ["FILE", "Proof", "keep", "kept_of", "stored", "weights_of"]
 
 FILE = "measures.json"  # in a run's folder
 FORMAT = 1  # of that file; a later reader knows what it meets
@@ -88,10 +88,16 @@ def keep(run: Run, found: Evaluation | TableEvaluation, data: str, whence: str) 
     if before is not None and proof.alike(before) and proof.pains < before.pains:
         return (f"{path} keeps the measures of {before.made[:10]}, which are more thorough than these",)
     try:
-        write_json(path, short(proof.model_dump(mode="json")))
+        write_json(path, stored(proof), flat=True)
     except OSError as error:
         return (f"the measures were not kept, for {path} cannot be written ({error.strerror or error})",)
     return ()
+
+
+def stored(proof: Proof) -> dict[str, Any]:
+    """A proof as it is kept: all but the points of pictures, which a report draws, at six digits a number."""
+    points = {"measures": {"numbers": {"__all__": {"entries": {"__all__": {"points"}}}}}}
+    return short(proof.model_dump(mode="json", exclude=points))
 
 
 def kept_of(run: Run) -> Proof | None:

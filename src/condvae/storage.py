@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from condvae.errors import Refused
+
+_NUMBERS = re.compile(r"(?<=\[)\n[^\[\]{}\"]*(?=\])")  # within a list: a string holds no line break
 
 
 def write_text(path: Path, text: str) -> None:
@@ -27,9 +30,10 @@ def write_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON, atomically, readable by people."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path, data: Any, flat: bool = False) -> None:
+    """Write JSON, atomically, readable by people. flat: each list of numbers on one line, as suits long ones."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, (_NUMBERS.sub(lambda found: " ".join(found[0].split()), text) if flat else text) + "\n")
 
 
 def read_json(path: Path) -> Any:
