@@ -7,14 +7,18 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -c constraints.txt
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_WEB := $(VENV)/.installed-web
+HOST ?= 127.0.0.1
+PORT ?= 7860
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo dev test check format clean
+.PHONY: help install demo page dev test check format clean
 
 help:
 	@echo "make demo     install, train on the embedded digits, ask for sixes, write runs/demo/report.html"
+	@echo "make page     install, and serve the runs of the zoo at http://127.0.0.1:7860 (make page PORT=8000)"
 	@echo "make test     install the developer tools; check formatting, lint and types; run all tests"
 	@echo "make install  make .venv where it is missing and install condvae in it"
 	@echo "make dev      the same, with the developer tools"
@@ -40,6 +44,10 @@ $(INSTALLED): pyproject.toml constraints.txt | $(PY)
 
 $(INSTALLED_DEV): pyproject.toml constraints.txt | $(PY)
 	$(PIP) -e '.[dev]'
+	@touch $(INSTALLED) $(INSTALLED_WEB) $@
+
+$(INSTALLED_WEB): pyproject.toml constraints.txt | $(PY)
+	$(PIP) -e '.[web]'
 	@touch $(INSTALLED) $@
 
 install: $(INSTALLED)
@@ -51,6 +59,10 @@ demo: $(INSTALLED)
 	$(VENV)/bin/condvae generate runs/demo digit=6 -n 64 -o runs/demo/six.png
 	@echo "The sixes: runs/demo/six.png"
 	@echo "The report: runs/demo/report.html"
+
+page: $(INSTALLED_WEB)
+	$(VENV)/bin/condvae serve zoo/mnist-cvae zoo/mnist-holes zoo/mnist-draw zoo/faces-drawn zoo/fashion-cvae \
+	  zoo/mnist-ladder zoo/mnist-gan zoo/mnist-100-labels --host $(HOST) --port $(PORT)
 
 check: $(INSTALLED_DEV)
 	$(VENV)/bin/ruff format --check .

@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 from condvae.card_command import card
 from condvae.draw_command import draw
 from condvae.process import Out, Plain, Words, outcome, show, tune
+from condvae.serve_command import serve
 from condvae.walk_commands import components, interpolate, plane, traverse
 
 __all__ = ["app", "main"]
@@ -223,11 +224,7 @@ def restyle(
     show(studio.restyle(run, what, given or (), to or (), out, data_dir, limit, sketched))
 
 
-<<<<<<< HEAD
-for command in (card, draw, interpolate, traverse, components):
-=======
-for command in (draw, interpolate, traverse, plane, components):
->>>>>>> glyph
+for command in (card, draw, interpolate, traverse, plane, components, serve):
     app.command(command)
 
 

@@ -6,8 +6,7 @@ density.safetensors    the mixture fitted to the latents
 flow.safetensors       the flow fitted to them, where there is one
 checkpoint.safetensors what resuming needs: raw weights, averaged weights, the optimiser's moments
 history.jsonl          one line an epoch
-measures.json          what was measured last of it, on its own data (`condvae.proof`)
-typical.json           the ranges of what is typical of the images
+measures.json          what was measured last of it; typical.json: the ranges of what is typical of the images
 pictures/, report.html what to look at
 """
 

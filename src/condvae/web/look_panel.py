@@ -1,0 +1,120 @@
+"""The panel that looks into the latents: a plane to walk on, a walk between two pictures, a map of many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from condvae.runs import Run
+from condvae.web.base import Page, picture, say
+from condvae.web.controls import controls
+from condvae.web.copies import Copies
+from condvae.web.pictures_in import held_path, picker
+
+__all__ = ["look"]
+
+SIZE = 13  # pictures along the plane
+
+
+def look(page: Page, name: str, run: Run) -> None:
+    """The three views, one below the other."""
+    with gr.Accordion("A plane of latents: move two sliders, or click the map", open=True):
+        plane(page, name, run)
+    with gr.Accordion("From one picture to another", open=False):
+        between(page, name, run)
+    with gr.Accordion("Where pictures lie among the latents", open=False):
+        mapped(page, name)
+
+
+def plane(page: Page, name: str, run: Run) -> None:
+    """The pictures of two latent units; the sliders and a click say which of them is shown large."""
+    with gr.Row():
+        with gr.Column(scale=2, min_width=280):
+            asking = controls(run.schema, each=False)
+            seed = gr.Number(0, precision=0, minimum=0, label="Seed of the drawing in the middle", interactive=True)
+            go = gr.Button("Show the plane", variant="primary")
+            first = gr.Slider(
+                -3, 3, value=0, step=0.05, label="First unit, down the map, in deviations", interactive=True
+            )
+            second = gr.Slider(
+                -3, 3, value=0, step=0.05, label="Second unit, across the map, in deviations", interactive=True
+            )
+            point = picture("Here", height=220)
+        with gr.Column(scale=3, min_width=300):
+            out = picture("The plane: click to go there")
+            words = gr.Markdown(elem_classes="said")
+            copies = Copies.made("PNG")
+    held = gr.State(None)
+
+    def laid(number: float, *values: Any) -> list[Any]:
+        made = page.actions.plane(name, asking.asked(values), SIZE, int(number or 0))
+        with Image.open(str(made.file)) as sheet:
+            data = {**made.reply.data, "pixels": list(sheet.size)}
+        return [made.file, data, say(made), *copies.of(page, made)]
+
+    def stood(down: float, across: float, number: float, *values: Any) -> Any:
+        return page.actions.point(name, asking.asked(values), (down, across), int(number or 0)).file
+
+    def clicked(data: Any, event: gr.SelectData) -> list[Any]:
+        return place_of(data, *event.index) if data else [gr.skip(), gr.skip()]
+
+    asked = [seed, *asking.components]
+    page.listen(go.click, laid, asked, [out, held, words, *copies.components], "slow")
+    for slider in (first, second):
+        page.listen(slider.change, stood, [first, second, *asked], [point], progress="hidden")
+    out.select(clicked, [held], [first, second], api_visibility="private", show_progress="hidden", queue=False)
+
+
+def place_of(data: dict[str, Any], x: int, y: int) -> list[float]:
+    """Where on the plane a click on its picture lies, in deviations, rounded to the sliders' steps."""
+    wide, tall = data["pixels"]
+    reach, size = data["reach"], data["size"]
+
+    def along(pixel: float, pixels: float) -> float:
+        cell = min(size - 1, max(0, int(pixel * size / pixels)))
+        return round(20 * reach * (2 * cell / (size - 1) - 1)) / 20
+
+    return [along(y, tall), along(x, wide)]
+
+
+def between(page: Page, name: str, run: Run) -> None:
+    """Two pictures, and what lies between them."""
+    with gr.Row():
+        ends = []
+        for label in ("From", "To"):
+            with gr.Column(min_width=240):
+                preview = picture(label, height=180)
+                ends.append(picker(page, name, lambda path: path, preview)[0])
+    steps = gr.Slider(3, 24, value=9, step=1, label="Steps", interactive=True)
+    go = gr.Button("Go from one to the other", variant="primary")
+    out = picture("Between them")
+    words = gr.Markdown(elem_classes="said")
+    copies = Copies.made("PNG", "NPZ")
+
+    def walked(a: Any, b: Any, count: int) -> list[Any]:
+        (begin, more), (end, further) = held_path(a), held_path(b)
+        made = page.actions.interpolate(name, begin, end, steps=count)
+        return [made.file, say(made, *more, *further), *copies.of(page, made)]
+
+    page.listen(go.click, walked, [*ends, steps], [out, words, *copies.components])
+
+
+def mapped(page: Page, name: str) -> None:
+    """A map of the latents with the pictures on it."""
+    with gr.Row():
+        method = gr.Radio(
+            [("principal components", "pca"), ("t-SNE", "tsne")], value="pca", label="Method", interactive=True
+        )
+        limit = gr.Slider(50, 1000, value=400, step=50, label="Pictures", interactive=True)
+    go = gr.Button("Draw the map", variant="primary")
+    out = picture("The map")
+    words = gr.Markdown(elem_classes="said")
+    copies = Copies.made("PNG")
+
+    def drawn(how: str, count: int) -> list[Any]:
+        made = page.actions.map(name, how, count)
+        return [made.file, say(made), *copies.of(page, made)]
+
+    page.listen(go.click, drawn, [method, limit], [out, words, *copies.components], "slow")

@@ -1,0 +1,97 @@
+"""The page itself: a choice of run, and its panels, made anew from the run's own schema whenever another is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gradio as gr
+
+from condvae.desk import abilities
+from condvae.errors import Refused
+from condvae.runs import Run
+from condvae.web import look_panel, paint_panels, panels, train_panel
+from condvae.web.base import Opening, Page, escaped
+
+__all__ = ["CSS", "THEME", "build"]
+
+TABS: dict[str, tuple[str, Callable[[Page, str, Run], Opening | None]]] = {
+    "ask": ("Ask", panels.ask),
+    "fill": ("Fill", paint_panels.fill),
+    "hand": ("Write in my hand", paint_panels.hand),
+    "restyle": ("Restyle", paint_panels.restyle),
+    "look": ("Look", look_panel.look),
+    "read": ("Read", panels.read),
+    "draw": ("Draw", panels.draw),
+    "proof": ("Proof", panels.proof),
+}
+
+# Fonts of the system: nothing is fetched.
+SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif"]
+MONO = ["ui-monospace", "SFMono-Regular", "DejaVu Sans Mono", "monospace"]
+THEME = gr.themes.Default(primary_hue="blue", neutral_hue="stone", font=SANS, font_mono=MONO)
+
+CSS = """
+.gradio-container { width: 100% !important; max-width: 1100px !important; margin: 0 auto !important; }
+.drawn img { image-rendering: pixelated; object-fit: contain; }
+.said p { margin: 0 0 .4rem; }
+.verdict { font-size: 1.05rem; }
+footer { display: none !important; }
+@media (max-width: 640px) { .gradio-container { padding: .5rem !important; } }
+"""
+
+SILENT = """To show is nothing yet: no run is served. Train one here, or start again with
+`condvae serve RUN`, where RUN is a folder that `condvae train` wrote."""
+
+
+def build(page: Page) -> gr.Blocks:
+    """The page as gradio's Blocks."""
+    with gr.Blocks(title="condvae", analytics_enabled=False) as blocks:
+        gr.Markdown("# condvae\nLearn p(x | c), then get exactly what you ask for.")
+        names = list(page.desk.runs)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Use a run", id="use"):
+                chosen = gr.Dropdown(
+                    names, value=names[0] if names else None, label="Run", filterable=False, interactive=True
+                )
+
+                @gr.render(inputs=[chosen], concurrency_limit=None, show_progress="hidden")
+                def panels_of(name: str | None) -> None:
+                    show(page, name)
+
+            if page.local:
+                with gr.Tab("Train", id="train"):
+                    shown = train_panel.train(page, chosen, tabs)
+                page.listen(blocks.load, train_panel.standing, [], shown, progress="hidden")
+        blocks.load(lambda: gr.Dropdown(choices=list(page.desk.runs)), None, [chosen], api_visibility="private")
+    return blocks
+
+
+def show(page: Page, name: str | None) -> None:
+    """The panels of a run, each in its tab; those that it cannot fill are not there."""
+    if name is None:
+        gr.Markdown(SILENT)
+        return
+    try:
+        run = page.desk.run(name)
+    except Refused as refused:
+        gr.Markdown(escaped(str(refused)))
+        return
+    gr.Markdown(escaped(about(run)))
+    with gr.Tabs():
+        for panel in abilities(run):
+            title, made = TABS[panel]
+            with gr.Tab(title, id=panel) as tab:
+                opening = made(page, name, run)
+            if opening is not None:
+                page.listen(tab.select, *opening, progress="hidden")
+
+
+def about(run: Run) -> str:
+    """A run in one sentence."""
+    data = run.facts.get("data") or {}
+    fields = ", ".join(field.name for field in run.schema.fields) or "nothing"
+    what = "pictures" if run.outputs is None else "rows of a table"
+    size = f" of {run.shape[2]} x {run.shape[1]} pixels" if run.outputs is None else ""
+    rows = data.get("rows")
+    learnt = f"{data.get('name')}{f' ({rows:,} {what})' if isinstance(rows, int) else ''}"
+    return f"Draws {what}{size}; may be asked for {fields}; trained on {learnt}."
