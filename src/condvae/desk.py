@@ -24,7 +24,7 @@ from condvae.intake import data_of, part_of
 from condvae.pictures import pixels, save
 from condvae.runs import Run, load
 
-__all__ = ["PANELS", "Desk", "abilities", "characters"]
+__all__ = ["PANELS", "Desk", "abilities", "characters", "has_plane"]
 
 PANELS = ("ask", "fill", "hand", "restyle", "look", "read", "draw", "proof")
 KEPT = 6 * 3600.0  # seconds for which what was made or uploaded stays
@@ -162,6 +162,11 @@ def abilities(run: Run) -> tuple[str, ...]:
         "proof": True,
     }
     return tuple(name for name in PANELS if found[name])
+
+
+def has_plane(run: Run) -> bool:
+    """Whether two latent units can be moved while all else stays: not where glimpses follow from one another."""
+    return run.settings.network != "draw" and run.settings.z > 1
 
 
 def characters(schema: Schema) -> bool:

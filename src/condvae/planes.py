@@ -68,14 +68,15 @@ def plane(
     spots = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)  # along a row the first changes
     images = crossed(drawer.learned, origin, chosen, spots).reshape(size, size, *drawer.shape)
     data = {**said_of(drawer, origin, chosen), "reach": reach, "size": size, "at": at.tolist()}
+    arrays = {"images": images, "units": np.asarray(chosen), "at": at}
     if is_arrays(target):
-        path = write_npz(target, {"images": images, "units": np.asarray(chosen), "at": at})
+        path = write_npz(target, arrays)
     else:
         sheet = pictures.manifold(images)
         data["cell"] = [sheet.width // size, sheet.height // size]
         path = pictures.save(sheet, target)
     said = f"{size} x {size} pictures around a drawing of {data['given']}, units {chosen[0]} and {chosen[1]}: {path}"
-    return Reply((said,), data, (path,))
+    return Reply((said,), data, (path,), (), arrays)
 
 
 def point(
@@ -97,12 +98,11 @@ def point(
     origin, chosen = settled(drawer, known, units, seed)
     images = crossed(drawer.learned, origin, chosen, np.asarray([place]))
     data = {**said_of(drawer, origin, chosen), "at": list(place)}
-    if is_arrays(target):
-        path = write_npz(target, {"images": images, "units": np.asarray(chosen), "at": np.asarray(place)})
-    else:
-        path = pictures.save(pictures.grid(images, 1, pad=0), target)
+    arrays = {"images": images, "units": np.asarray(chosen), "at": np.asarray(place)}
+    drawn = None if is_arrays(target) else pictures.grid(images, 1, pad=0)
+    path = write_npz(target, arrays) if drawn is None else pictures.save(drawn, target)
     where = " and ".join(f"unit {unit} at {there:g}" for unit, there in zip(chosen, place, strict=True))
-    return Reply((f"{where} deviations from a drawing of {data['given']}: {path}",), data, (path,))
+    return Reply((f"{where} deviations from a drawing of {data['given']}: {path}",), data, (path,), (), arrays)
 
 
 def asked(drawer: Run, words: Sequence[str]) -> dict[str, Any]:

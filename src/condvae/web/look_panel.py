@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
+from condvae.desk import has_plane
 from condvae.runs import Run
 from condvae.web.base import Page, picture, say
 from condvae.web.controls import controls
@@ -20,9 +20,10 @@ SIZE = 13  # pictures along the plane
 
 def look(page: Page, name: str, run: Run) -> None:
     """The three views, one below the other."""
-    with gr.Accordion("A plane of latents: move two sliders, or click the map", open=True):
-        plane(page, name, run)
-    with gr.Accordion("From one picture to another", open=False):
+    if has_plane(run):
+        with gr.Accordion("A plane of latents: move two sliders, or click the map", open=True):
+            plane(page, name, run)
+    with gr.Accordion("From one picture to another", open=not has_plane(run)):
         between(page, name, run)
     with gr.Accordion("Where pictures lie among the latents", open=False):
         mapped(page, name)
@@ -36,10 +37,10 @@ def plane(page: Page, name: str, run: Run) -> None:
             seed = gr.Number(0, precision=0, minimum=0, label="Seed of the drawing in the middle", interactive=True)
             go = gr.Button("Show the plane", variant="primary")
             first = gr.Slider(
-                -3, 3, value=0, step=0.05, label="First unit, down the map, in deviations", interactive=True
+                -3, 3, value=0, step=0.05, label="Across the map: first unit, in deviations", interactive=True
             )
             second = gr.Slider(
-                -3, 3, value=0, step=0.05, label="Second unit, across the map, in deviations", interactive=True
+                -3, 3, value=0, step=0.05, label="Down the map: second unit, in deviations", interactive=True
             )
             point = picture("Here", height=220)
         with gr.Column(scale=3, min_width=300):
@@ -50,12 +51,10 @@ def plane(page: Page, name: str, run: Run) -> None:
 
     def laid(number: float, *values: Any) -> list[Any]:
         made = page.actions.plane(name, asking.asked(values), SIZE, int(number or 0))
-        with Image.open(str(made.file)) as sheet:
-            data = {**made.reply.data, "pixels": list(sheet.size)}
-        return [made.file, data, say(made), *copies.of(page, made)]
+        return [made.file, made.reply.data, say(made), *copies.of(page, made)]
 
-    def stood(down: float, across: float, number: float, *values: Any) -> Any:
-        return page.actions.point(name, asking.asked(values), (down, across), int(number or 0)).file
+    def stood(across: float, down: float, number: float, *values: Any) -> Any:
+        return page.actions.point(name, asking.asked(values), (across, down), int(number or 0)).file
 
     def clicked(data: Any, event: gr.SelectData) -> list[Any]:
         return place_of(data, *event.index) if data else [gr.skip(), gr.skip()]
@@ -68,15 +67,10 @@ def plane(page: Page, name: str, run: Run) -> None:
 
 
 def place_of(data: dict[str, Any], x: int, y: int) -> list[float]:
-    """Where on the plane a click on its picture lies, in deviations, rounded to the sliders' steps."""
-    wide, tall = data["pixels"]
-    reach, size = data["reach"], data["size"]
-
-    def along(pixel: float, pixels: float) -> float:
-        cell = min(size - 1, max(0, int(pixel * size / pixels)))
-        return round(20 * reach * (2 * cell / (size - 1) - 1)) / 20
-
-    return [along(y, tall), along(x, wide)]
+    """Where on the plane a click on its picture lies: the deviations of the cell's two units, as the sliders step."""
+    last = data["size"] - 1
+    cells = [min(last, max(0, int(pixel / size))) for pixel, size in zip((x, y), data["cell"], strict=True)]
+    return [round(20 * data["at"][cell]) / 20 for cell in cells]
 
 
 def between(page: Page, name: str, run: Run) -> None:
