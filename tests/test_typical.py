@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from test_api import SMALL, tiny
 
@@ -113,8 +114,6 @@ def test_the_rate_is_what_the_posterior_costs(test_images):
 
 
 def made_tensor(x: np.ndarray):
-    import torch
-
     return torch.from_numpy(np.ascontiguousarray(x, np.float32))[None, None]
 
 
@@ -229,8 +228,6 @@ def test_the_bounds_themselves_are_within():
 
 
 def test_roughness_of_known_pictures():
-    import torch
-
     x = torch.zeros(3, 1, 4, 4)
     x[1] = 1
     x[2, :, ::2] = 1  # rows in turn white and black: steps of 1 down, of 0 across
@@ -304,8 +301,6 @@ def with_quantile(data: dict[str, Any], at: str, value: Any) -> dict[str, Any]:
 
 
 def test_changed_weights_are_other_weights(copied):
-    import torch
-
     with torch.no_grad():
         next(copied.model.parameters()).add_(0.01)
     with pytest.raises(Refused, match="other weights"):
@@ -317,9 +312,11 @@ def test_an_evaluation_records_what_is_missing(copied, run):
     assert noted(copied, part, whence) == ()  # it stands there
     before = read_json(copied.path / FILE)
     (copied.path / FILE).write_text("{", encoding="utf-8")
-    (note,) = noted(copied, part, whence)
-    assert note == f"what is typical of the test images is recorded in {copied.path / FILE}"
+    assert noted(copied, part, whence) == ()
     assert read_json(copied.path / FILE) == before
+    (copied.path / FILE).unlink()
+    (note,) = noted(copied, part.take(torch.arange(19)), whence)
+    assert "at least 20 images" in note and not (copied.path / FILE).exists()
 
 
 def test_where_nothing_can_be_recorded(copied, test_images, monkeypatch):
@@ -394,8 +391,6 @@ def test_the_range_holds_fresh_test_images(name):
     found, test = recorded(run), datasets.load("mnist").test
     assert test is not None and found.images == 1000 and found.whence == "the test images"
     rest = np.setdiff1d(np.arange(len(test)), chosen(len(test), found.images, found.seed))[::12][:700]
-    import torch
-
     values = statistics(run.learned, test.take(torch.from_numpy(rest)).x, found.k, found.seed)
     inside = {
         key: np.asarray([found.ranges[key].side(value) == "within" for value in column])
