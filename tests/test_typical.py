@@ -68,7 +68,7 @@ def copied(run, tmp_path):
 
 def test_training_images_are_called_so(tmp_path):
     x, y = tiny(40)
-    made = condvae.fit(x, {"digit": y}, out=tmp_path / "run", progress=False, hold_out=0, **SMALL)
+    made = condvae.fit(x, {"digit": y}, out=tmp_path / "run", progress=False, **{**SMALL, "hold_out": 0})
     found = recorded(made)
     assert found.among == "training images" and "these numbers flatter" in found.whence and found.images == 40
 
@@ -158,17 +158,16 @@ def test_many_fields_are_read_one_after_another():
 
 def asked(run: Run, read: dict[str, Any]) -> dict[str, Any]:
     """Entries of columns as a user says them."""
+    fields: dict[str, Any] = {name: run.schema.field(name) for name in read}
     return {
-        name: run.schema.field(name).values[int(entry)]
-        if hasattr(run.schema.field(name), "values")
-        else float(entry[0])  # pyright: ignore
+        name: fields[name].values[int(entry)] if fields[name] in run.schema.labels else float(entry[0])
         for name, entry in read.items()
     }
 
 
 def test_a_blank_input_is_left_blank():
     x, y = tiny()
-    made = condvae.fit(x, {"digit": y}, progress=False, drop=0.3, **SMALL)
+    made = condvae.fit(x, {"digit": y}, progress=False, **{**SMALL, "drop": 0.3})
     found = typical_of(made.learned, x[:, None])
     assert found.of == "p(x), blank input for digit"
     own = statistics(made.learned, x[:8, None])["log_prob"]
@@ -206,7 +205,7 @@ def test_the_verdict_in_words():
     assert "emptier or smoother than what it knows" in high["words"] and "means little" not in high["words"]
     empty = SPAN.verdict({"log_prob": -1.0, "rate": 30.0, "roughness": 0.0})
     assert empty["verdict"] == "strange" and empty["statistics"]["rate"]["side"] == "above"
-    assert "and the mean step between neighbouring pixels = 0.000, below the 0.1-99.9 % range" in empty["words"]
+    assert "; the mean step between neighbouring pixels = 0.000, below the 0.1-99.9 % range" in empty["words"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
