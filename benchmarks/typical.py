@@ -97,7 +97,7 @@ def measured(path: Path, data_dir: Path | None, images: int) -> dict[str, Any]:
             for one in STATISTICS
         }
         values[kind] = {
-            **share(np.stack(list(strange.values())).any(0)),
+            **share(np.asarray(np.stack(list(strange.values())).any(0))),
             "by": {key: int(some.sum()) for key, some in strange.items()},
         }
         print(path.name, kind, values[kind], flush=True)

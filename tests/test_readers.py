@@ -89,7 +89,8 @@ def test_readers_learn_from_what_the_run_learnt_from_and_not_from_what_is_measur
         assert seen == marks(split.train.x[:].numpy()) and not seen & marks(split.test.x[:].numpy())
     said = " ".join(reply.lines)
     assert "of 12 real held-out training images rightly" in said and "reads size of 12 real held-out training" in said
-    assert reply.data["numbers"]["size"]["entries"][0]["drawings"] == 12 and not reply.notes
+    assert reply.data["numbers"]["size"]["entries"][0]["drawings"] == 12
+    assert reply.notes == ("at least 20 images are needed to tell what is typical; got 12",)
     error = regressor_for(split).card.absolute[0]  # from the cache: the error beside the drawings is on unseen rows
     assert reply.data["numbers"]["size"]["entries"][0]["real_mean"] == pytest.approx(error)
 

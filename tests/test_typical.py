@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from test_api import SMALL, tiny
 
@@ -67,7 +68,7 @@ def copied(run, tmp_path):
 
 def test_training_images_are_called_so(tmp_path):
     x, y = tiny(40)
-    made = condvae.fit(x, {"digit": y}, out=tmp_path / "run", progress=False, hold_out=0, **SMALL)
+    made = condvae.fit(x, {"digit": y}, out=tmp_path / "run", progress=False, **{**SMALL, "hold_out": 0})
     found = recorded(made)
     assert found.among == "training images" and "these numbers flatter" in found.whence and found.images == 40
 
@@ -113,8 +114,6 @@ def test_the_rate_is_what_the_posterior_costs(test_images):
 
 
 def made_tensor(x: np.ndarray):
-    import torch
-
     return torch.from_numpy(np.ascontiguousarray(x, np.float32))[None, None]
 
 
@@ -159,17 +158,16 @@ def test_many_fields_are_read_one_after_another():
 
 def asked(run: Run, read: dict[str, Any]) -> dict[str, Any]:
     """Entries of columns as a user says them."""
+    fields: dict[str, Any] = {name: run.schema.field(name) for name in read}
     return {
-        name: run.schema.field(name).values[int(entry)]
-        if hasattr(run.schema.field(name), "values")
-        else float(entry[0])  # pyright: ignore
+        name: fields[name].values[int(entry)] if fields[name] in run.schema.labels else float(entry[0])
         for name, entry in read.items()
     }
 
 
 def test_a_blank_input_is_left_blank():
     x, y = tiny()
-    made = condvae.fit(x, {"digit": y}, progress=False, drop=0.3, **SMALL)
+    made = condvae.fit(x, {"digit": y}, progress=False, **{**SMALL, "drop": 0.3})
     found = typical_of(made.learned, x[:, None])
     assert found.of == "p(x), blank input for digit"
     own = statistics(made.learned, x[:8, None])["log_prob"]
@@ -207,7 +205,7 @@ def test_the_verdict_in_words():
     assert "emptier or smoother than what it knows" in high["words"] and "means little" not in high["words"]
     empty = SPAN.verdict({"log_prob": -1.0, "rate": 30.0, "roughness": 0.0})
     assert empty["verdict"] == "strange" and empty["statistics"]["rate"]["side"] == "above"
-    assert "and the mean step between neighbouring pixels = 0.000, below the 0.1-99.9 % range" in empty["words"]
+    assert "; the mean step between neighbouring pixels = 0.000, below the 0.1-99.9 % range" in empty["words"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
@@ -229,8 +227,6 @@ def test_the_bounds_themselves_are_within():
 
 
 def test_roughness_of_known_pictures():
-    import torch
-
     x = torch.zeros(3, 1, 4, 4)
     x[1] = 1
     x[2, :, ::2] = 1  # rows in turn white and black: steps of 1 down, of 0 across
@@ -304,8 +300,6 @@ def with_quantile(data: dict[str, Any], at: str, value: Any) -> dict[str, Any]:
 
 
 def test_changed_weights_are_other_weights(copied):
-    import torch
-
     with torch.no_grad():
         next(copied.model.parameters()).add_(0.01)
     with pytest.raises(Refused, match="other weights"):
@@ -317,9 +311,11 @@ def test_an_evaluation_records_what_is_missing(copied, run):
     assert noted(copied, part, whence) == ()  # it stands there
     before = read_json(copied.path / FILE)
     (copied.path / FILE).write_text("{", encoding="utf-8")
-    (note,) = noted(copied, part, whence)
-    assert note == f"what is typical of the test images is recorded in {copied.path / FILE}"
+    assert noted(copied, part, whence) == ()
     assert read_json(copied.path / FILE) == before
+    (copied.path / FILE).unlink()
+    (note,) = noted(copied, part.take(torch.arange(19)), whence)
+    assert "at least 20 images" in note and not (copied.path / FILE).exists()
 
 
 def test_where_nothing_can_be_recorded(copied, test_images, monkeypatch):
@@ -394,8 +390,6 @@ def test_the_range_holds_fresh_test_images(name):
     found, test = recorded(run), datasets.load("mnist").test
     assert test is not None and found.images == 1000 and found.whence == "the test images"
     rest = np.setdiff1d(np.arange(len(test)), chosen(len(test), found.images, found.seed))[::12][:700]
-    import torch
-
     values = statistics(run.learned, test.take(torch.from_numpy(rest)).x, found.k, found.seed)
     inside = {
         key: np.asarray([found.ranges[key].side(value) == "within" for value in column])

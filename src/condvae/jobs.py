@@ -199,15 +199,14 @@ def evaluate(
 
 
 def noted(run: Run, part: Part, whence: str) -> tuple[str, ...]:
-    """Record what is typical of a run's unseen images where that is not recorded yet; a note of it, or why not."""
+    """Record what is typical of a run's unseen images where no record of use is there; a note where that cannot be."""
     try:
         recorded(run)
     except Refused:
         try:
-            path = write_typical(run, part.x, whence)
+            write_typical(run, part.x, whence)
         except Refused as refused:
             return (str(refused),)
-        return () if path is None else (f"what is typical of {whence} is recorded in {path}",)
     return ()
 
 

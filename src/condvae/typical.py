@@ -108,7 +108,7 @@ class Typical:
 
     def words(self, verdict: str, found: Mapping[str, Mapping[str, Any]], strange: list[Statistic]) -> str:
         """The verdict as a sentence."""
-        told = " and ".join(self.beyond(one, found[one.name]) for one in strange)
+        told = "; ".join(self.beyond(one, found[one.name]) for one in strange)
         if verdict == "typical":
             return f"typical: more likely than {100 * found['log_prob']['share_below']:.0f} % of {self.among}"
         if verdict == "smoother":
