@@ -34,6 +34,7 @@ COMMANDS = (
     "draw",
     "interpolate",
     "traverse",
+    "plane",
     "components",
     "classify",
     "embed",
