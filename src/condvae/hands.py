@@ -71,11 +71,12 @@ def fill(
     if is_arrays(target):
         path = write_npz(target, {"x": x, "seen": seen, "images": images, "seed": np.asarray(seed)})
     else:
-        hole = tinted(x, seen)
-        shown = paired(hole, coloured(images)) if pairs else np.concatenate([hole[None], coloured(images)])
-        drawn = (
-            pictures.grid(shown, pairs_in_line(shown), pad=0) if pairs else pictures.grid(shown, min(len(shown), LINE))
-        )
+        original, completed = tinted(x, seen), coloured(images)
+        if pairs:
+            shown = paired(original, completed)
+            drawn = pictures.grid(shown, pairs_in_line(shown), pad=0)
+        else:
+            drawn = pictures.grid(np.concatenate([original[None], completed]), min(n + 1, LINE))
         path = pictures.save(drawn, target)
     hidden = 100 * (1 - float(seen.mean()))
     said = f"{counted(n, 'completion')} of {Path(image).name}, {hidden:.0f} % of it hidden: {path}"
