@@ -35,6 +35,7 @@ COMMANDS = (
     "draw",
     "interpolate",
     "traverse",
+    "plane",
     "components",
     "classify",
     "embed",

@@ -150,7 +150,8 @@ def test_a_mask_of_the_uploads_own_size(monkeypatch, tmp_path, shape):
 @pytest.mark.parametrize("shape", [(1, 6, 14), (3, 14, 6), (3, 8, 8)])
 def test_a_tiny_run_of_holes_fills_any_shape(tmp_path, shape):
     x = np.random.default_rng(0).random((40, *shape)).astype(np.float32)
-    run = condvae.fit(x, {"digit": np.arange(40) % 4}, progress=False, holes="any", prior="learned", **SMALL)
+    settings: Any = {**SMALL, "holes": "any", "prior": "learned"}
+    run = condvae.fit(x, {"digit": np.arange(40) % 4}, progress=False, **settings)
     photo = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "photo.png")
     mask = Image.new("L", (640, 480))

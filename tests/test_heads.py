@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from condvae.autoregressive import FEATURES, Autoregressive, AutoregressiveHead
+from condvae import painting
+from condvae.autoregressive import FEATURES, PIXELS, Autoregressive, AutoregressiveHead
 from condvae.heads import Bernoulli, DiscretisedLogistic, Gaussian, GaussianHead, GaussianPixels
 from condvae.logistics import LogisticMixture, LogisticMixtureHead
 from condvae.noise import RowNoise, Stream
+from condvae.painting import BLOCK
 from condvae.priors import ConditionalMixture
 from condvae.trace import Condition, Draw, sample
 
@@ -172,6 +174,45 @@ def test_autoregressive_painting_follows_its_own_probabilities(layers: int) -> N
         share = float((codes == frequent).float().mean())
         exact = float(pixels.log_prob(drawn)[codes == frequent][0].exp())
     assert share == pytest.approx(exact, abs=4 * math.sqrt(exact / rows))
+
+
+@pytest.mark.parametrize("heat", [1.0, 0.0])
+@pytest.mark.parametrize(("layers", "size"), [(1, (6, 9)), (3, (9, 5)), (2, (1, 1))])
+def test_painting_is_what_the_convolutions_say_of_the_drawn_picture(
+    layers: int, size: tuple[int, int], heat: float
+) -> None:
+    head = head_of(layers=layers)
+    features = torch.randn(BLOCK + 6, FEATURES, *size, generator=torch.Generator().manual_seed(3))
+    noise = RowNoise(7, np.arange(len(features)))
+    with torch.inference_mode():
+        drawn, shown = head.paint(features, Draw(noise, heat))
+        p = torch.sigmoid(head.mix(features + head.context(drawn)))
+    level = noise.uniform(drawn.shape, PIXELS) if heat else torch.full_like(p, 0.5)
+    assert torch.allclose(shown, p, atol=2e-6) and shown.dtype == features.dtype
+    clear = (p - level).abs() > 1e-5
+    assert torch.equal((drawn > 0)[clear], (p > level)[clear]) and drawn.mean() > 0
+
+
+def test_a_painted_picture_depends_on_its_own_row_alone() -> None:
+    head = head_of(layers=3)
+    rows = np.arange(2 * BLOCK + 3)
+    features = torch.randn(len(rows), FEATURES, 7, 5, generator=torch.Generator().manual_seed(3))
+    whole = head.paint(features, Draw(RowNoise(7, rows)))[1]
+    for some in (rows[:1], rows[:BLOCK], rows[::-1], np.repeat(rows[5:9], 30), np.minimum(rows, 4), rows * 0 + 2):
+        part = head.paint(features[torch.from_numpy(some.copy())], Draw(RowNoise(7, some)))[1]
+        assert torch.equal(part, whole[torch.from_numpy(some.copy())])
+
+
+def test_copies_that_pad_a_request_are_not_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    head, blocks = head_of(), []
+    plain = painting._block
+    monkeypatch.setattr(painting, "_block", lambda *asked: blocks.append(len(asked[1])) or plain(*asked))
+    rows = np.minimum(np.arange(4 * BLOCK), 16)
+    features = torch.randn(17, FEATURES, 4, 4)[torch.from_numpy(rows)]
+    head.paint(features, Draw(RowNoise(7, rows)))
+    assert blocks == [BLOCK]
+    head.paint(features, Draw(RowNoise(7, np.arange(4 * BLOCK))))  # the same features, each with noise of its own
+    assert blocks == [BLOCK] * 5
 
 
 def test_mixture_prior_against_its_definition() -> None:

@@ -1,5 +1,7 @@
 """What is hidden of a picture: masks in files, boxes in words, transparency."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -67,7 +69,8 @@ def test_a_thin_stroke_does_not_vanish(tmp_path, pen):
     canvas.save(tmp_path / "m.png")
     seen, _ = mask_from_image(tmp_path / "m.png", (1, 28, 28))
     hidden = ~seen[0]
-    assert ndimage.label(hidden, np.ones((3, 3)))[1] == 1, "the stroke is whole"
+    pieces: Any = ndimage.label(hidden, np.ones((3, 3)))
+    assert pieces[1] == 1, "the stroke is whole"
     assert hidden[4:25].any(1).all() and hidden[:, 4:26].any(0).all()
     assert hidden.sum() < (70 if pen < 30 else 150)
 

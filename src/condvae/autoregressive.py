@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from condvae.errors import Refused
 from condvae.heads import Pixels
+from condvae.painting import Brush, Layer, painted
 from condvae.trace import Condition, Draw
 
 FEATURES = 24  # channels of the feature map that the head reads
@@ -135,31 +137,33 @@ class AutoregressiveHead(nn.Module):
         """Features and context, summed -> logits [B, 1, H, W]."""
         return self.out(torch.relu(self.hidden(torch.relu(features))))
 
+    @torch.no_grad()
     def paint(self, features: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
-        """Pixel by pixel: (drawn pixels, their probabilities), both [B, 1, H, W]."""
+        """Pixel by pixel: (drawn pixels, their probabilities), both [B, 1, H, W]. On the CPU, whatever the device: a
+        pixel's few thousand products take less time there than a device takes to be told of them."""
         rows, _, height, width = features.shape
-        warm = draw.heat(PIXELS) > 0
-        noise = draw.noise.uniform((rows, 1, height, width), PIXELS).to(features) if warm else None
-        canvas = features.new_full((rows, height + self.above, width + 2 * self.aside), -1.0)
-        shown = features.new_zeros(rows, 1, height, width)
-        kernel = self.kernel().flatten(1).to(features).T
-        hidden, out = self.hidden.weight.flatten(1).T, self.out.weight.flatten(1).T
-        places = features + self.bias.to(features)[:, None, None]
-        layers: list[Any] = list(self.deeper)
-        kernels = [layer.kernel().flatten(1).to(features).T for layer in layers]
-        known = [features.new_zeros(rows, features.shape[1], height + 1, width + 2) for _ in layers]
-        for i in range(height):
-            for j in range(width):
-                window = canvas[:, i : i + self.above + 1, j : j + 2 * self.aside + 1].reshape(rows, -1)
-                state = torch.addmm(places[:, :, i, j], window, kernel)
-                for layer, deeper, read in zip(layers, kernels, known, strict=True):
-                    read[:, :, i + 1, j + 1] = torch.relu(state - features[:, :, i, j])  # of the pixels alone
-                    window = read[:, :, i : i + 2, j : j + 3].reshape(rows, -1)
-                    state = state + torch.addmm(layer.bias, window, deeper)
-                state = torch.relu(torch.addmm(self.hidden.bias, torch.relu(state), hidden))  # type: ignore[arg-type]
-                p = torch.sigmoid(torch.addmm(self.out.bias, state, out))[:, 0]  # type: ignore[arg-type]
-                level = noise[:, 0, i, j] if noise is not None else 0.5
-                canvas[:, i + self.above, j + self.aside] = (p > level).to(p) * 2 - 1
-                shown[:, 0, i, j] = p
-        drawn = (canvas[:, self.above :, self.aside : self.aside + width] + 1) / 2
-        return drawn[:, None], shown
+        levels = np.full((rows, height, width), 0.5, np.float32)
+        if draw.heat(PIXELS) > 0:
+            levels = draw.noise.uniform((rows, 1, height, width), PIXELS)[:, 0].float().cpu().numpy()
+        drawn, shown = painted(self.brush(), features.float().cpu().numpy(), levels)
+        return torch.from_numpy(drawn)[:, None].to(features), torch.from_numpy(shown)[:, None].to(features)
+
+    def brush(self) -> Brush:
+        """The weights as painting reads them: of pixels that are 0 or 1, where `context` reads -1 or 1."""
+        above = by_input(self.up)
+        beside, outside = by_input(self.left), by_input(self.kernel()).sum(0)
+        first = Layer(2 * above, 2 * beside, numbers(self.bias) - outside)
+        masked: list[Any] = list(self.deeper)
+        deeper = [Layer(by_input(layer.up), by_input(layer.left), numbers(layer.bias)) for layer in masked]
+        hidden, out = ((by_input(one.weight), numbers(one.bias)) for one in (self.hidden, self.out))  # type: ignore[arg-type]
+        return Brush(first, self.above, self.aside, deeper, hidden, out)
+
+
+def numbers(values: Tensor) -> np.ndarray:
+    """A tensor as float32 in numpy."""
+    return values.detach().float().cpu().numpy()
+
+
+def by_input(kernel: Tensor) -> np.ndarray:
+    """A convolution's kernel [F, I, h, w] as a matrix [h * w * I, F]: window by window, their features innermost."""
+    return np.ascontiguousarray(numbers(kernel).transpose(2, 3, 1, 0).reshape(-1, len(kernel)))

@@ -49,7 +49,7 @@ def levelled(x: np.ndarray) -> np.ndarray:
     edge = np.flatnonzero((np.abs(down) == 1) | (np.abs(across) == 1))
     out = np.empty_like(x)
     for channel, values in enumerate(x.reshape(len(x), -1)):
-        kept = edge
+        plane, kept = np.zeros(3), edge
         for _ in range(3):
             plane, *_ = np.linalg.lstsq(slopes[kept], values[kept], rcond=None)
             off = np.abs(slopes[edge] @ plane - values[edge])
@@ -102,7 +102,7 @@ def extent_of(ink: np.ndarray, scale: float = 1.0) -> Extent | None:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return None
-    inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]  # type: ignore[index]
+    inside = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1)))[1:-1, 1:-1]
     stroke = 4 * (float(inside[mask].mean()) - 0.5)
     total = float(ink.sum())
     mass = [float((ink.sum(1 - axis) * (np.arange(ink.shape[axis]) + 0.5)).sum()) / total for axis in (0, 1)]
@@ -113,13 +113,13 @@ def extent_of(ink: np.ndarray, scale: float = 1.0) -> Extent | None:
 
 def cleaned(ink: np.ndarray) -> np.ndarray:
     """Ink [H, W] without dust: pieces far smaller than the largest one, and grey that lies far from every piece."""
-    pieces, count = ndimage.label(ink >= 0.5, np.ones((3, 3)))  # type: ignore[misc]
-    if not count:
+    pieces = np.zeros(ink.shape, np.int32)
+    if not ndimage.label(ink >= 0.5, np.ones((3, 3)), pieces):
         return ink
     areas = np.bincount(pieces.ravel())[1:]
     kept = np.concatenate([[False], areas >= SPECK * areas.max()])[pieces]
-    away = ndimage.distance_transform_edt(~kept)
-    return np.where(away <= max(2.0, AROUND * max(ink.shape)), ink, 0)  # type: ignore[operator]
+    away = np.asarray(ndimage.distance_transform_edt(~kept))
+    return np.where(away <= max(2.0, AROUND * max(ink.shape)), ink, 0)
 
 
 def thicker(ink: np.ndarray, by: float) -> np.ndarray:
