@@ -199,7 +199,7 @@ def test_an_empty_canvas_is_refused(saved, mode, size):
         bare = Image.new("L", size, colour).convert(mode)
         if mode == "RGBA":
             bare.putalpha(colour)
-        with pytest.raises(Refused, match="the sketch is empty; draw something"):
+        with pytest.raises(Refused, match="the drawing is empty: no ink was found on it; draw something"):
             sketches.sketch(Fake(), saved(bare))
 
 

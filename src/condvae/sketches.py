@@ -15,6 +15,7 @@ from condvae.errors import Refused
 from condvae.images_files import open_image, resized, to_array
 from condvae.inks import FINER, NEAR, cleaned, contrast, enlarged, extent_of, ground_of, laid, levelled, thicker
 from condvae.intake import Notes, Reader, read_image
+from condvae.nets import Shape
 from condvae.runs import Run
 from condvae.table_tasks import no_pictures
 
@@ -88,9 +89,26 @@ def learnt(drawings: np.ndarray) -> Habit | None:
     return Habit(ground, ink, longer, stroke, (float(down), float(across)), massed)
 
 
-def reader_of(run: Run, sketched: bool) -> Reader | None:
-    """How image files are read where they are drawings by hand; None = as they are."""
-    return (lambda path, shape: sketch(run, path)) if sketched else None
+class Bare(Refused):
+    """A drawing without ink."""
+
+
+def reader_of(run: Run, sketched: bool, bare: bool = False) -> Reader | None:
+    """How image files are read where they are drawings by hand; None = as they are.
+
+    bare: a drawing without ink is no mistake, and read as it is.
+    """
+
+    def read(path: Path, shape: Shape) -> tuple[np.ndarray, Notes]:
+        try:
+            return sketch(run, path)
+        except Bare:
+            if not bare:
+                raise
+            x, notes = read_image(path, shape)
+            return x, (*notes, f"{path.name} is bare: no ink was found on it")
+
+    return read if sketched else None
 
 
 def sketch(run: Run, image: str | Path) -> tuple[np.ndarray, Notes]:
@@ -113,7 +131,7 @@ def sketch(run: Run, image: str | Path) -> tuple[np.ndarray, Notes]:
     pixels = levelled(shrunk(to_array(opened, channels, path.name, notes)))
     ground = ground_of(pixels[None], MOSTLY)
     if ground is not None and np.ptp(pixels, (1, 2)).max() < EMPTY:
-        raise Refused("the sketch is empty; draw something")
+        raise Bare("the drawing is empty: no ink was found on it; draw something")
     same = habit is not None and ground is not None and bool((np.abs(ground - habit.ground) < NEAR).all())
     if habit is None or ground is None or (own and same):
         x, said = read_image(path, run.shape)

@@ -295,7 +295,7 @@ def things(
 ) -> Seen:
     """The pictures that IMAGE or DATA names, or the rows of a table where the run generates rows."""
     if run.outputs is None:
-        return seen(run, what, given, data_dir, limit, reader_of(run, sketched))
+        return seen(run, what, given, data_dir, limit, reader_of(run, sketched, bare=True))
     if sketched:
         no_pictures(run.outputs, "--sketched")
     return table_seen(run, what, given, limit)

@@ -32,7 +32,7 @@ THEME = gr.themes.Default(primary_hue="blue", neutral_hue="stone", font=SANS, fo
 
 CSS = """
 .gradio-container { width: 100% !important; max-width: 1100px !important; margin: 0 auto !important; }
-.drawn img { image-rendering: pixelated; object-fit: contain; }
+.drawn img { image-rendering: pixelated; object-fit: contain; width: 100%; height: 100%; max-height: 80vh; }
 .said p { margin: 0 0 .4rem; }
 .verdict { font-size: 1.05rem; }
 footer { display: none !important; }
