@@ -82,7 +82,8 @@ def by_value(
     All that one picture may be stands in one chunk: a row and a value after the other share the passes.
     """
     rows = np.arange(len(images)) if rows is None else rows
-    out = Importance(*(np.full((1 if over is None else len(over.values), len(rows)), v) for v in (-np.inf, 0, np.nan)))
+    shape = 1 if over is None else len(over.values), len(rows)
+    out = Importance(np.full(shape, -np.inf), np.zeros(shape), np.full(shape, np.nan))
     best = out.log_prob.copy()
     parts = parts_of(learned, columns, rows, unknown, over)
     done, total = 0, sum(len(part.own) * part.ways for part in parts)
