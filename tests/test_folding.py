@@ -32,8 +32,8 @@ def learned_of(name: str, fitted: bool = False) -> Learned:
         sign = schema.field("sign")
         assert isinstance(sign, Label)
         places, generator = torch.arange(300) % 3, torch.Generator().manual_seed(4)
-        width = settings.z
-        z = 0.2 * torch.randn(300, width, generator=generator) + places[:, None]
+        assert settings.z is not None
+        z = 0.2 * torch.randn(300, settings.z, generator=generator) + places[:, None]
         density = fit_density(z, places, sign)
     return Learned(model, schema, SHAPE, settings.binarise, density, infers=settings.infer)
 
@@ -195,7 +195,21 @@ def test_one_picture_is_restyled_in_few_passes() -> None:
     learned.model.register_forward_pre_hook(lambda *_: passes.append(1))  # type: ignore[union-attr]
     x, _ = batch_of(learned.schema, rows=1)
     tasks.restyle(learned, x.numpy(), {"sign": "a", "size": 1.0}, {"sign": ["a", "b", "c"]})
-    assert len(passes) == 3  # what is carried, what is typical, what is drawn
+    assert len(passes) == 1  # what is carried and what is typical is not drawn
     passes.clear()
     tasks.interpolate(learned, x.numpy(), x.numpy(), {"sign": "a"}, {"sign": "b"})
-    assert len(passes) == 3  # two ends, and all between
+    assert len(passes) == 1  # two ends are settled, and all between is drawn
+
+
+@pytest.mark.parametrize("name", list(EVERY))
+def test_latents_are_settled_without_the_decoder_as_with_it(name: str) -> None:
+    model = model_of(EVERY[name]).eval()
+    x, c = batch_of(schema_of(EVERY[name]))
+    noise = Draw(RowNoise(3, np.arange(len(x))))
+    with torch.no_grad():
+        for told in (None, x):
+            whole, alone = model(c, told, draw=noise), model.settle(c, told, draw=noise)
+            assert len(whole.latents) == len(alone.latents)
+            for one, other in zip(whole.latents, alone.latents, strict=True):
+                assert torch.equal(one.z, other.z) and one.role == other.role
+                assert torch.equal(one.p.log_prob(one.z), other.p.log_prob(one.z))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from condvae.images import Images
 from condvae.learned import Asked, Columns, Learned, observe, pictures_of, seed_in, take
 from condvae.noise import RowNoise
 from condvae.scores import columns_for
-from condvae.trace import Condition, Draw, Trace
+from condvae.trace import Condition, Draw, Settled, Trace
 
-__all__ = ["inferred", "opened", "presented", "store", "store_folded"]
+__all__ = ["inferred", "opened", "presented", "settled", "store", "store_folded"]
 
 
 def opened(learned: Learned, x: Any, given: Asked | None, argument: str = "x") -> tuple[Images, Columns]:
@@ -29,6 +29,12 @@ def inferred(
     """The pass of these rows through the posterior: its mean, or one random pass where seeded."""
     c, x, draw = presented(learned, images, columns, rows, seed)
     return learned.model(c, x, draw=draw), draw
+
+
+def settled(learned: Learned, images: Images, columns: Columns, rows: np.ndarray, seed: int | None) -> Settled:
+    """The latents of that pass; nothing is decoded where the model can spare it."""
+    c, x, draw = presented(learned, images, columns, rows, seed)
+    return cast(Any, learned.model).settle(c, x, draw=draw)
 
 
 def presented(

@@ -16,7 +16,7 @@ from condvae.errors import Refused
 from condvae.learned import Asked, Columns, Learned, chunks, folds, named, open_fields, requests, whole
 from condvae.nets import evaluating
 from condvae.noise import Given, RowNoise
-from condvae.passes import inferred, opened, store_folded
+from condvae.passes import opened, settled, store_folded
 from condvae.trace import Condition, Draw, Trace, carried
 
 __all__ = ["arc", "interpolate", "restyle", "restyled"]
@@ -42,8 +42,8 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
     out = np.empty((len(images), count, *learned.shape), np.float32)
     with evaluating(learned.model):
         for rows, kept in chunks(len(images)):
-            trace, _ = inferred(learned, images, columns, rows, seed)
-            noises, codes = carried(trace)
+            source = settled(learned, images, columns, rows, seed)
+            noises, codes = carried(source)
             for ways, places, which in folds(kept.stop - kept.start, count):
                 own = rows[places]
                 target = {name: wanted[name][ways] if name in to else columns[name][own] for name in columns}
@@ -53,7 +53,7 @@ def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int 
                 c = learned.schema.encode(target, len(own)).to(learned.device)
                 at = torch.from_numpy(places).to(learned.device)
                 draw = Draw(Given([noise[at] for noise in noises], RowNoise(0, own, learned.device)))
-                z = trace.coded(*(None if code is None else code[at] for code in codes))
+                z = source.coded(*(None if code is None else code[at] for code in codes))
                 store_folded(out[kept, which], restyled(learned, c, z, draw, changed, ways), draw)
     return out if listed else out[:, 0]
 
@@ -73,11 +73,13 @@ def restyled(
     old label again: the fitted density says where z of the new label lie. ways [B]: which of several wanted conditions
     each row has, by default one and the same.
     """
-    trace = learned.model(c, z=z, draw=draw)
-    fitted = learned.fitted
-    if not hasattr(fitted, "typical") or len(trace.codes) != 1 or not changed.any():
-        return trace
-    own = trace.codes[0].z
+    model, fitted = cast(Any, learned.model), learned.fitted
+    if not hasattr(fitted, "typical") or not changed.any():
+        return model(c, z=z, draw=draw)
+    carried_over = model.settle(c, z=z, draw=draw)
+    if len(carried_over.codes) != 1:
+        return carried_over if isinstance(carried_over, Trace) else model(c, z=z, draw=draw)
+    own = carried_over.codes[0].z
     moved, ways = own.clone(), np.zeros(len(changed), int) if ways is None else ways
     for way in np.unique(ways[changed]):
         # a condition's rows by themselves, padded: a density's arithmetic depends on how many rows share a label
@@ -85,7 +87,7 @@ def restyled(
         at = torch.from_numpy(rows[np.minimum(np.arange(len(ways)), len(rows) - 1)]).to(own.device)
         moved[at[: len(rows)]] = cast(Any, fitted).typical(own[at], c[at])[: len(rows)]
     moved = torch.where(torch.from_numpy(changed).to(own.device)[:, None], moved, own)
-    return learned.model(c, z=trace.coded(moved), draw=draw)
+    return model(c, z=carried_over.coded(moved), draw=draw)
 
 
 def interpolate(
@@ -110,7 +112,7 @@ def interpolate(
     out = np.empty((count, steps, *learned.shape), np.float32)
     with evaluating(learned.model):
         for rows, kept in chunks(count):
-            a, b = (inferred(learned, images, columns, rows, None)[0] for images, columns in ends)
+            a, b = (settled(learned, images, columns, rows, None) for images, columns in ends)
             c_a, c_b = (learned.condition(columns, rows) for _, columns in ends)
             (noises, codes), (noises_b, codes_b) = carried(a), carried(b)
             for ways, places, which in folds(kept.stop - kept.start, steps):

@@ -32,7 +32,7 @@ from condvae.learned import (
 )
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.passes import inferred, opened, store
+from condvae.passes import inferred, opened, settled, store
 from condvae.restyling import arc, interpolate, restyle
 from condvae.scores import Classified, Importance, classify, columns_for, importance, log_prob
 from condvae.temperatures import Temperature
@@ -154,8 +154,8 @@ def embed(learned: Learned, x: Any, given: Asked | None = None, seed: int | None
     parts: list[np.ndarray] = []
     with evaluating(learned.model):
         for rows, kept in chunks(len(images)):
-            trace, _ = inferred(learned, images, columns, rows, seed)
-            z = torch.cat([code.z.flatten(1) for code in trace.codes], 1)
+            codes = settled(learned, images, columns, rows, seed).codes
+            z = torch.cat([code.z.flatten(1) for code in codes], 1)
             parts.append(z[: kept.stop - kept.start].float().cpu().numpy())
     return np.concatenate(parts)
 
