@@ -18,7 +18,7 @@ from condvae.glimpses import Window
 from condvae.learned import Asked, Learned, chunks, repeated, requests, seed_in, temperature_in, whole
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.tasks import opened, presented, store
+from condvae.passes import opened, presented, store
 from condvae.temperatures import Temperature
 from condvae.trace import Condition, Draw, Trace
 
@@ -117,7 +117,7 @@ def record(
     draw: Draw,
     given: Condition | None = None,
 ) -> None:
-    """Write what the glimpses of a chunk leave into its rows of `out`; given: as c of `tasks.store`."""
+    """Write what the glimpses of a chunk leave into its rows of `out`; given: as c of `passes.store`."""
     for step, glimpse in enumerate(glimpses):
         store(out.images[:, step], kept, Trace((), model.pixels(glimpse.canvas, c)), draw, given)
         for windows, window, part in (

@@ -125,6 +125,16 @@ def chunks(total: int, size: int = CHUNK) -> Iterator[tuple[np.ndarray, slice]]:
         yield np.minimum(np.arange(start, start + size), stop - 1), slice(start, stop)
 
 
+def folds(rows: int, ways: int, size: int = CHUNK) -> Iterator[tuple[np.ndarray, np.ndarray, slice]]:
+    """Several ways of each of `rows` rows, at most `size`, in chunks of exactly `size` that hold as many ways as fit:
+    (ways [size], rows [size], which ways), the first way of all rows first; padded by the last."""
+    each = max(1, size // rows)
+    for start in range(0, ways, each):
+        stop = min(start + each, ways)
+        way, row = np.divmod(np.minimum(np.arange(size), (stop - start) * rows - 1), rows)
+        yield start + way, row, slice(start, stop)
+
+
 def observe(x: Tensor, binarise: str, noise: Noise) -> Tensor:
     """x [B, C, H, W] as the model's protocol sees it: as it is for "grey", else 1 with probability x, 0 otherwise.
 

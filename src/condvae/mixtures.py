@@ -19,7 +19,7 @@ from condvae.joint import JointMixture
 from condvae.learned import Asked, Columns, Learned, chunks, open_fields, requests, seed_in, whole
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.tasks import store
+from condvae.passes import store
 from condvae.trace import Condition, Draw
 
 __all__ = ["Components", "components"]

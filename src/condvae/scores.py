@@ -32,7 +32,7 @@ from condvae.learned import (
 )
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.weighing import Importance, marginal, shifted
+from condvae.weighing import Importance, by_value, marginal
 
 CLASSIFY_SAMPLES = 10  # beyond it, the error of reading the label falls by less than a tenth of itself
 UNLIKELY = "this run was trained on deep features (likelihood 'perceptual'), whose loss is no density"
@@ -173,13 +173,8 @@ def posterior(
     rows = np.arange(len(images)) if rows is None else rows
     if learned.infers == target.name:
         return inferred(learned, images, columns, target, progress, rows)
-    total = len(rows) * len(target.values)
-    joint = np.empty((len(rows), len(target.values)))
-    for place, share in enumerate(target.shares):
-        told = shifted(progress, place * len(rows), total)
-        asked = {**columns, target.name: np.full(len(images), place)}
-        found = marginal(learned, model, images, asked, k, seed, told, rows)
-        joint[:, place] = found.log_prob + math.log(max(share, 1e-300))
+    found = by_value(learned, model, images, columns, k, seed, progress, rows, over=target)
+    joint = found.log_prob.T + np.asarray([math.log(max(share, 1e-300)) for share in target.shares])
     probabilities = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
     return Classified(np.asarray(target.values)[probabilities.argmax(1)], probabilities, target.values)
 

@@ -26,7 +26,7 @@ from condvae.learned import whole
 from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, opened
 from condvae.sheets import reduced
-from condvae.sketches import reader_of
+from condvae.sketches import drawings_of, reader_of
 from condvae.storage import write_text
 from condvae.table_studio import generate_rows, reconstruct_rows, table_seen
 from condvae.table_tasks import no_pictures
@@ -306,7 +306,7 @@ def looked_at(run: Run, found: Seen) -> Seen:
     if len(found.x) != 1 or run.outputs is not None:
         return found
     if run not in GROUNDS:
-        GROUNDS[run] = ground(run.generate(None, n=16))
+        GROUNDS[run] = ground(drawings_of(run)[:16])
     theirs, ours = ground(found.x), GROUNDS[run]
     if abs(theirs - ours) < 0.5:
         return found

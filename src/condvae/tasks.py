@@ -1,13 +1,13 @@
 """What a model is asked to do: generate, reconstruct, embed, restyle, interpolate, manifold; functions of any model.
 
 Every task takes a `Learned` first, leaves it as it was (modes, gradients, random state), and gives float32 numpy.
-`log_prob` and `classify` are in scores.py and named here, too.
+`log_prob` and `classify` are in scores.py, `restyle` and `interpolate` in restyling.py; they are named here, too.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,34 +16,33 @@ from torch.distributions import Distribution
 
 from condvae.conditions import Field
 from condvae.errors import Refused
-from condvae.images import Images
 from condvae.learned import (
     Asked,
     Columns,
     Learned,
     at_least_0,
     chunks,
-    named,
     observe,
     open_fields,
-    pictures_of,
     repeated,
     requests,
     seed_in,
-    take,
     temperature_in,
     whole,
 )
 from condvae.nets import evaluating
-from condvae.noise import Given, RowNoise
+from condvae.noise import RowNoise
+from condvae.passes import inferred, opened, settled, store
+from condvae.restyling import arc, interpolate, restyle
 from condvae.scores import Classified, Importance, classify, columns_for, importance, log_prob
 from condvae.temperatures import Temperature
-from condvae.trace import Condition, Draw, Trace, carried
+from condvae.trace import Draw
 
 __all__ = [
     "Classified",
     "Importance",
     "Learned",
+    "arc",
     "classify",
     "columns_for",
     "embed",
@@ -155,96 +154,10 @@ def embed(learned: Learned, x: Any, given: Asked | None = None, seed: int | None
     parts: list[np.ndarray] = []
     with evaluating(learned.model):
         for rows, kept in chunks(len(images)):
-            trace, _ = inferred(learned, images, columns, rows, seed)
-            z = torch.cat([code.z.flatten(1) for code in trace.codes], 1)
+            codes = settled(learned, images, columns, rows, seed).codes
+            z = torch.cat([code.z.flatten(1) for code in codes], 1)
             parts.append(z[: kept.stop - kept.start].float().cpu().numpy())
     return np.concatenate(parts)
-
-
-def restyle(learned: Learned, x: Any, given: Asked | None, to: Asked, seed: int | None = None) -> np.ndarray:
-    """Pictures x in their own style under other conditions, [N, C, H, W]; lists of K values in `to`: [N, K, C, H, W].
-
-    Carried over is the noise of z under the model's own prior p(z | c), at every level, not z itself: under a learned
-    prior z says what the label is, too. (Of a prior that is no Normal there is no such noise, and z is carried.) Where
-    a density was fitted, z is then moved to the nearest point typical of the new label. Fields that `to` does not name
-    stay as they are given. seed as in `reconstruct`, as are the other arguments and refusals; `to` must say what is
-    wanted.
-    """
-    to = named(to, "to")
-    wanted, count, listed = requests(learned.schema, to)
-    if not to:
-        raise Refused("to must say what is wanted, such as {'digit': 3}; got nothing")
-    for field in open_fields(learned.schema, {name: wanted[name] for name in to} | absent(learned, to), [0]):
-        raise Refused(f"to must hold a value of {field.name}, for this model has no blank input; got None")
-    images, columns = opened(learned, x, given)
-    out = np.empty((len(images), count, *learned.shape), np.float32)
-    with evaluating(learned.model):
-        for rows, kept in chunks(len(images)):
-            trace, _ = inferred(learned, images, columns, rows, seed)
-            noises, codes = carried(trace)
-            draw = Draw(Given(noises, RowNoise(0, rows, learned.device)))
-            for place in range(count):
-                target = dict(columns)
-                for name in to:
-                    target[name] = np.repeat(wanted[name][place : place + 1], len(images), 0)
-                changed = np.zeros(len(rows), bool)
-                for name in to:
-                    differs = target[name][rows] != columns[name][rows]
-                    changed |= differs.reshape(len(rows), -1).any(1)
-                c = learned.condition(target, rows)
-                store(out[:, place], kept, restyled(learned, c, trace.coded(*codes), draw, changed), draw)
-    return out if listed else out[:, 0]
-
-
-def restyled(learned: Learned, c: Condition, z: tuple[Tensor | None, ...], draw: Draw, changed: np.ndarray) -> Trace:
-    """The pass of what is carried over under the wanted condition; where that differs from the given one, z is made
-    typical of it.
-
-    Latents keep something of the label even where the prior does not know it, and then the carried z would draw the
-    old label again: the fitted density says where z of the new label lie.
-    """
-    trace = learned.model(c, z=z, draw=draw)
-    fitted = learned.fitted
-    if not hasattr(fitted, "typical") or len(trace.codes) != 1 or not changed.any():
-        return trace
-    own = trace.codes[0].z
-    typical = cast(Any, fitted).typical(own, c)
-    moved = torch.where(torch.from_numpy(changed).to(own.device)[:, None], typical, own)
-    return learned.model(c, z=trace.coded(moved), draw=draw)
-
-
-def interpolate(
-    learned: Learned,
-    x_a: Any,
-    x_b: Any,
-    given_a: Asked | None = None,
-    given_b: Asked | None = None,
-    steps: int = 9,
-) -> np.ndarray:
-    """From pictures x_a to pictures x_b, row by row, [N, steps, C, H, W]; the ends are their reconstructions.
-
-    The noise of z under p(z | c) (z itself, where that is no Normal) moves along a great circle (White, "Sampling
-    Generative Networks", 2016), the condition in a straight line. Arguments and refusals as in `reconstruct`; x_a and
-    x_b hold equally many pictures.
-    """
-    steps = whole(steps, "steps", 2)
-    ends = [opened(learned, x_a, given_a, "x_a"), opened(learned, x_b, given_b, "x_b")]
-    count = len(ends[0][0])
-    if count != len(ends[1][0]):
-        raise Refused(f"x_a and x_b must hold equally many pictures; got {count} and {len(ends[1][0])}")
-    out = np.empty((count, steps, *learned.shape), np.float32)
-    with evaluating(learned.model):
-        for rows, kept in chunks(count):
-            a, b = (inferred(learned, images, columns, rows, None)[0] for images, columns in ends)
-            (noise_a, z_a), (noise_b, z_b) = carried(a), carried(b)
-            c_a, c_b = (learned.condition(columns, rows) for _, columns in ends)
-            for step, t in enumerate(np.linspace(0, 1, steps)):
-                c = Condition(torch.lerp(c_a.vector, c_b.vector, float(t)), c_a.picture)
-                noises = [arc(p, q, float(t)) for p, q in zip(noise_a, noise_b, strict=True)]
-                codes = [None if p is None or q is None else arc(p, q, float(t)) for p, q in zip(z_a, z_b, strict=True)]
-                draw = Draw(Given(noises, RowNoise(0, rows, learned.device)))
-                store(out[:, step], kept, learned.model(c, z=a.coded(*codes), draw=draw), draw)
-    return out
 
 
 def manifold(
@@ -306,61 +219,3 @@ def axes(p: Distribution, units: tuple[int, int] | None) -> Tensor:
     if len(set(units)) != 2 or not all(0 <= unit < width for unit in units):
         raise Refused(f"units must be two different numbers from 0 to {width - 1}, or None; got {units!r}")
     return torch.diag(deviation)[list(units)]
-
-
-def arc(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """The point at t in [0, 1] of the way from a to b [B, ...], along the great circle, or straight."""
-    if t in (0.0, 1.0):
-        return b if t else a
-    flat_a, flat_b = a.flatten(1), b.flatten(1)
-    lengths = flat_a.norm(dim=1) * flat_b.norm(dim=1)
-    cosine = ((flat_a * flat_b).sum(1) / lengths.clamp_min(1e-12)).clamp(-1, 1)
-    angle = torch.acos(cosine)[:, None]
-    sine = torch.sin(angle)
-    straight = (sine.abs() < 1e-4) | (lengths[:, None] < 1e-12)
-    sine = torch.where(straight, torch.ones_like(sine), sine)
-    from_a = torch.where(straight, torch.full_like(sine, 1 - t), torch.sin((1 - t) * angle) / sine)
-    from_b = torch.where(straight, torch.full_like(sine, t), torch.sin(t * angle) / sine)
-    return (from_a * flat_a + from_b * flat_b).view_as(a)
-
-
-def opened(learned: Learned, x: Any, given: Asked | None, argument: str = "x") -> tuple[Images, Columns]:
-    """Pictures and what is given of them, checked and settled."""
-    images = pictures_of(learned, x, argument)
-    return images, columns_for(learned, images, given)
-
-
-def absent(learned: Learned, to: Asked) -> Columns:
-    """Columns for the fields that `to` leaves as they are: known, whatever they are."""
-    fields = [field for field in learned.schema.fields if field.name not in to and not field.optional]
-    return {field.name: field.support()[0][:1] for field in fields}  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def inferred(
-    learned: Learned, images: Images, columns: Columns, rows: np.ndarray, seed: int | None
-) -> tuple[Trace, Draw]:
-    """The pass of these rows through the posterior: its mean, or one random pass where seeded."""
-    c, x, draw = presented(learned, images, columns, rows, seed)
-    return learned.model(c, x, draw=draw), draw
-
-
-def presented(
-    learned: Learned, images: Images, columns: Columns, rows: np.ndarray, seed: int | None
-) -> tuple[Condition, Tensor, Draw]:
-    """What that pass is given: the condition, the pictures as the protocol sees them, and the noise."""
-    x, c = take(learned, images, rows), learned.condition(columns, rows)
-    if seed is None:
-        return c, x, Draw(RowNoise(0, rows, learned.device), 0.0)
-    draw = Draw(RowNoise(seed_in(seed), rows, learned.device))
-    return c, observe(x, learned.binarise, draw.noise), draw
-
-
-def store(out: np.ndarray, kept: slice, trace: Trace, draw: Draw, c: Condition | None = None) -> None:
-    """Write the trace's pictures into their rows of `out`; what pads the chunk is dropped.
-
-    c: where its partial picture is given, seen pixels are kept as they are.
-    """
-    pictures = trace.x.picture(draw)  # pyright: ignore[reportAttributeAccessIssue]
-    if c is not None and c.picture is not None:
-        pictures = torch.where(c.picture[:, -1:] > 0, c.picture[:, :-1], pictures.to(c.picture))
-    out[kept] = pictures[: kept.stop - kept.start].float().cpu().numpy()

@@ -123,17 +123,10 @@ class Latent:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """What a pass leaves: its latents in the order of settling, and the distribution of x given them.
-
-    `x` is a `heads.Pixels`: `log_prob(x, seen)` [K * B] and `picture(draw)`. `k` is the number of samples a row;
-    `scored` [B, 1, H, W] is 1 where a pixel is to be scored, None = all of them: what was given is not.
-    """
+class Settled:
+    """The latents of a pass, in the order of settling."""
 
     latents: tuple[Latent, ...]
-    x: Distribution
-    k: int = 1
-    scored: Tensor | None = None
 
     @property
     def z(self) -> tuple[Tensor, ...]:
@@ -148,6 +141,19 @@ class Trace:
         """z with these codes, the first ones, and what is left to be drawn: what a pass is given."""
         rest = iter(codes)
         return tuple(next(rest, None) if latent.role == "code" else None for latent in self.latents)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace(Settled):
+    """What a pass leaves: its latents in the order of settling, and the distribution of x given them.
+
+    `x` is a `heads.Pixels`: `log_prob(x, seen)` [K * B] and `picture(draw)`. `k` is the number of samples a row;
+    `scored` [B, 1, H, W] is 1 where a pixel is to be scored, None = all of them: what was given is not.
+    """
+
+    x: Distribution
+    k: int = 1
+    scored: Tensor | None = None
 
 
 class Drawable(Distribution, ABC):
@@ -181,7 +187,7 @@ def sample(distribution: Distribution, draw: Draw, level: int) -> Tensor:
     return normal.loc + (normal.scale * heat if heat != 1 else normal.scale) * noise
 
 
-def carried(trace: Trace) -> tuple[list[Tensor], list[Tensor | None]]:
+def carried(trace: Settled) -> tuple[list[Tensor], list[Tensor | None]]:
     """What another condition can take over of a pass, code by code: the noise that gives z under its prior, a Normal,
     (z - mean) / sigma in z's shape, and None; or zeros, and z itself where the prior is no Normal."""
     noises: list[Tensor] = []

@@ -21,7 +21,8 @@ from condvae.learned import Asked, Columns, Learned, chunks, drawn, observe, req
 from condvae.nets import evaluating
 from condvae.noise import Given, RowNoise
 from condvae.objectives import kl_per_unit
-from condvae.tasks import inferred, opened, restyled, store
+from condvae.passes import inferred, opened, store
+from condvae.restyling import restyled
 from condvae.trace import Draw, Trace, carried
 
 __all__ = ["REACH", "Walk", "activity", "most_active", "traverse", "vary"]

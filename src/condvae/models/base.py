@@ -10,7 +10,7 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from condvae.objectives import warm_up
-from condvae.trace import Batch, Condition, Draw, Shown, Trace
+from condvae.trace import Batch, Condition, Draw, Settled, Shown, Trace
 
 Terms = dict[str, Tensor]
 
@@ -110,6 +110,18 @@ class Model(nn.Module, ABC):
         By default x itself: nothing is spared.
         """
         return x
+
+    def settle(
+        self,
+        c: Condition,
+        x: Shown | None = None,
+        z: Sequence[Tensor | None] | None = None,
+        draw: Draw | None = None,
+    ) -> Settled:
+        """The latents of the pass alone, bitwise those of `model(c, x, z, draw)`, without p(x | z, c) where that is
+        spared. By default the whole Trace: nothing is spared.
+        """
+        return self(c, x, z, draw)
 
     @abstractmethod
     def loss(self, batch: Batch, progress: float, draw: Draw) -> tuple[Terms, Terms]:

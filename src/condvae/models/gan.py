@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from condvae.models.base import Model, Player, Terms
 from condvae.models.vae import VAE, Encoded
-from condvae.trace import Batch, Condition, Draw, Shown, Trace, settle
+from condvae.trace import Batch, Condition, Draw, Settled, Shown, Trace, settle
 
 PRIOR_LEVEL = 31  # the level of noise of the draws from the prior that the critic sees
 MOST = 1e4  # of a pull's scale, where a critic has no gradient at all
@@ -88,6 +88,15 @@ class GAN(Model):
         draw: Draw | None = None,
     ) -> Trace:
         return self.vae(c, x, z, draw)
+
+    def settle(
+        self,
+        c: Condition,
+        x: Shown | None = None,
+        z: Sequence[Tensor | None] | None = None,
+        draw: Draw | None = None,
+    ) -> Settled:
+        return self.vae.settle(c, x, z, draw)
 
     def look(self, c: Condition, x: Shown) -> Encoded:
         return self.vae.look(c, x)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from condvae.models.bound import Bounded
-from condvae.trace import Condition, Draw, Looked, Shown, Trace, given_z, settle
+from condvae.trace import Condition, Draw, Looked, Settled, Shown, Trace, given_z, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,21 @@ class VAE(Bounded):
         draw: Draw | None = None,
     ) -> Trace:
         draw = draw or Draw()
-        posterior = None if x is None else self.look(c, x).posterior
-        latent = settle(self.prior(c), posterior, given_z(z, 0), draw, level=0)
+        (latent,) = self.settle(c, x, z, draw).latents
         flat = latent.z.flatten(0, -2)  # [K, B, Z] -> [K * B, Z]
         pixels = self.decoder(flat, c.repeat(flat.shape[0] // max(1, c.rows)))
         return Trace((latent,), pixels, draw.k, c.hidden)
+
+    def settle(
+        self,
+        c: Condition,
+        x: Shown | None = None,
+        z: Sequence[Tensor | None] | None = None,
+        draw: Draw | None = None,
+    ) -> Settled:
+        """The latent alone: nothing is decoded."""
+        posterior = None if x is None else self.look(c, x).posterior
+        return Settled((settle(self.prior(c), posterior, given_z(z, 0), draw or Draw(), level=0),))
 
     def look(self, c: Condition, x: Shown) -> Encoded:
         """The posterior, all that a pass reads of x."""
