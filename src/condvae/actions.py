@@ -7,7 +7,7 @@ amount is bounded here. What comes out is `Made`: the studio's reply, what it dr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,7 +178,7 @@ class Actions:
         return Made(reply, out, phrased(drawer, "plane", words, options))
 
     def point(
-        self, run: str, asked: dict[str, Any] | None = None, at: tuple[float, float] = (0.0, 0.0), seed: int = 0
+        self, run: str, asked: dict[str, Any] | None = None, at: Sequence[float] = (0.0, 0.0), seed: int = 0
     ) -> Made:
         """The picture at one point of that plane; at: deviations along its two units, -6 to 6 each."""
         drawer, words = self.desk.run(run), words_of(asked)

@@ -80,7 +80,7 @@ class Desk:
         """The run of that name; Refused, with the names there are, where there is none."""
         if name not in self.runs:
             names = ", ".join(self.runs) or "none yet"
-            raise Refused(f"run is one of {names}; got {name!r}{suggest(str(name), self.runs)}")
+            raise Refused(f"run is one of {names}; got {name!r:.60}{suggest(str(name), self.runs)}")
         return self.runs[name]
 
     def place(self, suffix: str, stem: str = "condvae") -> str:

@@ -8,19 +8,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from typing import Any, get_type_hints
+from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from condvae.actions import Actions, Made
 from condvae.answers import answer
 from condvae.desk import abilities
 from condvae.errors import Refused
 from condvae.web.base import Page, received
+from condvae.web.bodies import OBJECT, PICTURES, body_of, fitted, hints_of, misfit, quoted, taken
 from condvae.web.gate import Busy, Failed
 
 __all__ = ["ACTIONS", "add_client", "add_routes"]
@@ -29,17 +31,17 @@ __all__ = ["ACTIONS", "add_client", "add_routes"]
 ACTIONS = {
     "generate": "quick",
     "fill": "quick",
-    "restyle": "quick",
-    "write": "quick",
-    "classify": "quick",
-    "interpolate": "quick",
+    "restyle": "reading",
+    "write": "reading",
+    "classify": "reading",
+    "interpolate": "reading",
     "point": "quick",
     "card": "quick",
     "plane": "slow",
     "map": "slow",
     "draw": "slow",
 }
-PICTURES = ("image", "mask", "style", "a", "b")  # arguments that are pictures, in base64
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 STATUS = {Refused: 422, Busy: 503, Failed: 500}
 
 
@@ -66,18 +68,10 @@ def answered(page: Page, name: str, values: dict[str, Any]) -> dict[str, Any]:
     return answer(made)
 
 
-def taken(name: str) -> dict[str, inspect.Parameter]:
-    """The arguments of an action."""
-    return {key: one for key, one in inspect.signature(getattr(Actions, name)).parameters.items() if key != "self"}
+class Told(BaseModel):
+    """What is said where a request cannot be done."""
 
-
-def body_of(name: str) -> type[BaseModel]:
-    """The JSON object that an action takes, made from its arguments; others are refused."""
-    hints = get_type_hints(getattr(Actions, name))
-    fields: dict[str, Any] = {
-        key: (hints[key], ... if one.default is one.empty else one.default) for key, one in taken(name).items()
-    }
-    return create_model(f"{name.capitalize()}Request", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+    error: str
 
 
 def add_routes(app: FastAPI, page: Page) -> None:
@@ -91,37 +85,61 @@ def add_routes(app: FastAPI, page: Page) -> None:
     async def runs() -> list[dict[str, Any]]:
         return listed(page)
 
+    wrong: dict[int | str, Any] = {status: {"model": Told} for status in (413, *STATUS.values())}
     for name in ACTIONS:
-        app.post(f"/api/{name}", summary=getattr(Actions, name).__doc__)(route(page, name))
+        words = inspect.cleandoc(getattr(Actions, name).__doc__ or "")
+        app.post(f"/api/{name}", summary=name, description=words, responses=wrong)(route(page, name))
+
+    @app.api_route("/api/{path:path}", methods=[*METHODS], include_in_schema=False)
+    async def other(request: Request) -> JSONResponse:
+        return elsewhere(request)
 
     for kind, status in STATUS.items():
 
         async def told(_: Request, error: Exception, status: int = status) -> JSONResponse:
-            return JSONResponse({"error": str(error)}, status)
+            return JSONResponse({"error": page.said(error)}, status)
 
         app.add_exception_handler(kind, told)
-    app.add_exception_handler(RequestValidationError, misfit)
+    app.add_exception_handler(RequestValidationError, unfit)
+    app.add_exception_handler(HTTPException, unread)
 
 
 def route(page: Page, name: str) -> Callable[[Any], Awaitable[dict[str, Any]]]:
     """The handler of POST /api/NAME."""
-    body = body_of(name)
 
     async def handle(request: Any) -> dict[str, Any]:
         return await page.gate.through(ACTIONS[name], answered, page, name, request.model_dump())
 
-    handle.__annotations__ = {"request": body, "return": dict[str, Any]}
+    handle.__annotations__ = {"request": body_of(name), "return": dict[str, Any]}
     handle.__name__ = name
     return handle
 
 
-async def misfit(_: Request, error: Exception) -> JSONResponse:
-    """A request that is not of the shape that an action takes, in one sentence: the first thing that is wrong."""
-    first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
-    place = ".".join(str(one) for one in first.get("loc", ())[1:]) or "the request"
-    said = str(first.get("msg", error))
-    came = "" if first.get("type") in ("missing", "json_invalid") else f"; got {first.get('input')!r:.60}"
-    return JSONResponse({"error": f"{place}: {said[:1].lower()}{said[1:]}{came}; docs/api.md shows what is taken"}, 422)
+def elsewhere(request: Request) -> JSONResponse:
+    """What is said of an address below /api/ that is none, or that is asked in another way than it answers."""
+    name = request.url.path.removeprefix("/api/")
+    if name not in (*ACTIONS, "runs", "openapi.json"):
+        known = f"GET /api/runs and /api/openapi.json, and POST /api/NAME of {', '.join(ACTIONS)}"
+        return JSONResponse({"error": f"there is {known}; got {request.method} {quoted(request.url.path)}"}, 404)
+    way = "POST" if name in ACTIONS else "GET"
+    said = f"/api/{name} answers {way}{' with a JSON object' * (way == 'POST')}; got {request.method}"
+    return JSONResponse({"error": said}, 405, {"Allow": way})
+
+
+async def unfit(request: Request, error: Exception) -> JSONResponse:
+    """A request that is not of the shape that an action takes: the first thing that is wrong, in one sentence."""
+    assert isinstance(error, RequestValidationError)
+    first = dict(error.errors()[0])
+    first["loc"] = first["loc"][1:]  # without "body"
+    return JSONResponse({"error": misfit(request.url.path.removeprefix("/api/"), first)}, 422)
+
+
+async def unread(_: Request, error: Exception) -> JSONResponse:
+    """What the server refuses by itself: a body that is no text, or nested without end."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 400:
+        return JSONResponse({"error": f"the request must be {OBJECT}; what came cannot be read"}, 422)
+    return JSONResponse({"error": str(error.detail)}, error.status_code)
 
 
 def add_client(page: Page) -> None:
@@ -141,13 +159,13 @@ def client_of(page: Page, name: str) -> Callable[..., Awaitable[dict[str, Any]]]
     async def handle(*values: Any, **named: Any) -> dict[str, Any]:
         bound = dict(zip(taken(name), values, strict=False)) | named
         try:
-            return await page.gate.through(ACTIONS[name], answered, page, name, bound)
+            return await page.gate.through(ACTIONS[name], answered, page, name, fitted(name, bound))
         except (Refused, Busy, Failed) as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            raise gr.Error(page.said(error), print_exception=False) from None
 
-    hints = get_type_hints(getattr(Actions, name))
+    hints = hints_of(name)
     parameters = [one.replace(annotation=hints[key]) for key, one in taken(name).items()]
     handle.__signature__ = inspect.Signature(parameters, return_annotation=dict[str, Any])  # pyright: ignore
-    handle.__annotations__ = {key: hints[key] for key in taken(name)} | {"return": dict[str, Any]}
+    handle.__annotations__ = hints | {"return": dict[str, Any]}
     handle.__doc__, handle.__name__ = getattr(Actions, name).__doc__, name
     return handle

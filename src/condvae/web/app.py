@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: it asks nobody whether it is up to date
@@ -19,15 +21,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from condvae.actions import Actions
 from condvae.desk import Desk
 from condvae.errors import Refused
+from condvae.limits import LARGEST_FILE, LARGEST_ZIP
 from condvae.web import api
 from condvae.web.base import Page
+from condvae.web.bounds import LOCAL, Bounds
 from condvae.web.gate import Gate
 from condvae.web.page import CSS, THEME, build
 
-__all__ = ["LOCAL", "application", "serve"]
-
-LOCAL = ("127.0.0.1", "localhost", "::1")
-LARGEST_UPLOAD = "1gb"  # of a zip to train on; pictures are bounded by `uploads`
+__all__ = ["application", "serve"]
 
 # A browser that opens the page may load what this server gives, and nothing else.
 POLICY = "; ".join(
@@ -64,8 +65,16 @@ def application(desk: Desk, host: str = "127.0.0.1") -> FastAPI:
         yield
         page.close()
 
-    app = FastAPI(title="condvae", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=alive)
+    app = FastAPI(
+        title="condvae",
+        version=version("condvae"),
+        docs_url=None,  # they load their scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=alive,
+    )
     api.add_routes(app, page)
+    app.add_middleware(Bounds, local=page.local)
     guard(app)
     if page.local:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", "testserver"])
@@ -78,7 +87,7 @@ def application(desk: Desk, host: str = "127.0.0.1") -> FastAPI:
         css=CSS,
         footer_links=[],
         show_error=False,
-        max_file_size=LARGEST_UPLOAD,
+        max_file_size=LARGEST_ZIP if page.local else LARGEST_FILE,
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
@@ -101,13 +110,18 @@ def guard(app: FastAPI) -> None:
 
 
 def serve(desk: Desk, host: str, port: int) -> None:
-    """Serve until Ctrl-C. Refused where the port is taken, or the host is none of this machine's."""
+    """Serve until Ctrl-C, or the system, ends it.
+
+    Raises:
+        Refused: the port is taken, or the host is none of this machine's.
+    """
     check(host, port)
     torch.set_num_threads(1)  # several requests side by side: a thread each is faster than all threads in turn
     app = application(desk, host)
     shown = f"[{host}]" if ":" in host else host
     server = Announcing(uvicorn.Config(app, host=host, port=port, log_level="warning", ws="none"))
     server.said = f"http://{shown}:{port} (Ctrl-C ends it)"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the folder of what was made is removed either way
     with suppress(KeyboardInterrupt):
         server.run()
 

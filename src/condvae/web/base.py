@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -43,6 +44,10 @@ class Page:
         if job is not None:
             job.kill()
 
+    def said(self, error: Exception) -> str:
+        """An error's sentence, without the server's own folder where it names one."""
+        return re.sub(rf"{re.escape(str(self.desk.folder))}(/made/[0-9a-f]+)?/?", "", str(error))
+
     def handler(self, call: Callable[..., Any], kind: str = "quick") -> Callable[..., Any]:
         """An event's handler: `call` behind the gate, its refusals as the page's own error, in one sentence."""
 
@@ -51,7 +56,7 @@ class Page:
                 return await self.gate.through(kind, call, *values)
             except (Refused, Busy, Failed) as error:
                 # The page would render what the sentence quotes as HTML.
-                raise gr.Error(escape(str(error)), 12, title=TITLES[type(error)], print_exception=False) from None
+                raise gr.Error(escape(self.said(error)), 12, title=TITLES[type(error)], print_exception=False) from None
 
         return handle
 

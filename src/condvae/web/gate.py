@@ -17,6 +17,8 @@ from condvae.process import explained
 
 __all__ = ["Busy", "Failed", "Gate"]
 
+CORES = max(2, os.cpu_count() or 1)
+DOORS = {"quick": CORES, "reading": CORES, "slow": 1}  # requests of a kind that run at once
 WAITING = 200  # requests of a kind that wait at most: more would wait for minutes
 
 
@@ -29,19 +31,21 @@ class Failed(Exception):
 
 
 class Gate:
-    """Two doors, "quick" and "slow", each with its own threads: as many as there are cores, and one.
+    """Three doors, each with its own threads.
 
-    A request that waits holds no thread. All errors come out as Refused (the input's fault), Busy or Failed.
+    "quick" is what takes a fraction of a second, "reading" what may have to read a picture's label first, which takes
+    seconds, "slow" what takes many. A request that waits holds no thread. All errors come out as Refused (the input's
+    fault), Busy or Failed.
     """
 
     def __init__(self) -> None:
         self.doors: dict[str, anyio.CapacityLimiter] = {}
-        self.waiting = {"quick": 0, "slow": 0}
+        self.waiting = dict.fromkeys(DOORS, 0)
 
     def door(self, kind: str) -> anyio.CapacityLimiter:
         """The door of a kind, made within the event loop that it belongs to."""
         if kind not in self.doors:
-            self.doors[kind] = anyio.CapacityLimiter(max(2, os.cpu_count() or 1) if kind == "quick" else 1)
+            self.doors[kind] = anyio.CapacityLimiter(DOORS[kind])
         return self.doors[kind]
 
     async def through(self, kind: str, call: Callable[..., Any], *values: Any, **named: Any) -> Any:

@@ -92,7 +92,7 @@ def between(page: Page, name: str, run: Run) -> None:
         made = page.actions.interpolate(name, begin, end, steps=count)
         return [made.file, say(made, *more, *further), *copies.of(page, made)]
 
-    page.listen(go.click, walked, [*ends, steps], [out, words, *copies.components])
+    page.listen(go.click, walked, [*ends, steps], [out, words, *copies.components], "reading")
 
 
 def mapped(page: Page, name: str) -> None:

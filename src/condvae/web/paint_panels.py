@@ -88,9 +88,9 @@ def hand(page: Page, name: str, run: Run) -> None:
         return [made.file, say(made, *notes), *copies.of(page, made)]
 
     inputs, outputs = [*chosen.components, *asking.components], [out, words, *copies.components]
-    page.listen(go.click, styled, inputs, outputs)
-    page.listen(line.click, written, [text, *inputs], outputs)
-    page.listen(text.submit, written, [text, *inputs], outputs)
+    page.listen(go.click, styled, inputs, outputs, "reading")
+    page.listen(line.click, written, [text, *inputs], outputs, "reading")
+    page.listen(text.submit, written, [text, *inputs], outputs, "reading")
 
 
 def restyle(page: Page, name: str, run: Run) -> Opening | None:
@@ -119,7 +119,7 @@ def restyle(page: Page, name: str, run: Run) -> Opening | None:
         return [made.file, say(made, *notes), *copies.of(page, made)]
 
     inputs = [field, *chosen.components, *asking.components]
-    page.listen(go.click, changed, inputs, [out, words, *copies.components])
+    page.listen(go.click, changed, inputs, [out, words, *copies.components], "reading")
     return chosen.opening
 
 

@@ -112,7 +112,7 @@ def read(page: Page, name: str, run: Run) -> Opening | None:
         shares = dict(zip(data["values"], data["probabilities"][0], strict=True))
         return [shares, say(made, *notes), *copies.of(page, made)]
 
-    page.listen(go.click, readings, [field, *chosen.components], [out, verdict, *copies.components])
+    page.listen(go.click, readings, [field, *chosen.components], [out, verdict, *copies.components], "reading")
     return chosen.opening
 
 
