@@ -26,7 +26,7 @@ from condvae.web import api
 from condvae.web.base import Page
 from condvae.web.bounds import LOCAL, Bounds
 from condvae.web.gate import Gate
-from condvae.web.page import CSS, THEME, build
+from condvae.web.page import CSS, NAMED, THEME, build
 
 __all__ = ["application", "serve"]
 
@@ -85,6 +85,7 @@ def application(desk: Desk, host: str = "127.0.0.1") -> FastAPI:
         server_name=host,
         theme=THEME,
         css=CSS,
+        js=NAMED,
         footer_links=[],
         show_error=False,
         max_file_size=LARGEST_ZIP if page.local else LARGEST_FILE,

@@ -93,7 +93,6 @@ def picture(label: str, height: int | None = None, visible: bool = True) -> gr.I
     """A place for what was drawn, with buttons to download it and to show it as large as the window."""
     return gr.Image(
         label=label,
-        show_label=False,  # it would cover a corner of the picture
         type="filepath",
         format="png",
         height=height,

@@ -12,7 +12,7 @@ from condvae.runs import Run
 from condvae.web import look_panel, paint_panels, panels, train_panel
 from condvae.web.base import Opening, Page, escaped
 
-__all__ = ["CSS", "THEME", "build"]
+__all__ = ["CSS", "NAMED", "THEME", "build"]
 
 TABS: dict[str, tuple[str, Callable[[Page, str, Run], Opening | None]]] = {
     "ask": ("Ask", panels.ask),
@@ -33,11 +33,29 @@ THEME = gr.themes.Default(primary_hue="blue", neutral_hue="stone", font=SANS, fo
 CSS = """
 .gradio-container { width: 100% !important; max-width: 1100px !important; margin: 0 auto !important; }
 .drawn img { image-rendering: pixelated; object-fit: contain; width: 100%; height: 100%; max-height: 80vh; }
+.drawn label[data-testid="block-label"] { position: static; border: 0; box-shadow: none; }
 .said p { margin: 0 0 .4rem; }
 .verdict { font-size: 1.05rem; }
 footer { display: none !important; }
 @media (max-width: 640px) { .gradio-container { padding: .5rem !important; } }
 """
+
+# Names for those who hear the page: gradio gives pictures none, not even where they can be clicked, and the label of a
+# text with a copy button is taken for the button's.
+NAMED = """() => {
+  const name = () => {
+    for (const img of document.querySelectorAll(".drawn img")) {
+      const label = img.closest(".drawn").querySelector("[data-testid=block-label]");
+      if (label && img.alt !== label.innerText.trim()) img.alt = label.innerText.trim();
+    }
+    for (const text of document.querySelectorAll("label textarea:not([aria-label])")) {
+      const label = text.closest("label").querySelector("[data-testid=block-info]");
+      if (label) text.setAttribute("aria-label", label.innerText.trim());
+    }
+  };
+  new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
+  name();
+}"""
 
 SILENT = """To show is nothing yet: no run is served. Train one here, or start again with
 `condvae serve RUN`, where RUN is a folder that `condvae train` wrote."""

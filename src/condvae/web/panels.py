@@ -46,7 +46,7 @@ def ask(page: Page, name: str, run: Run) -> None:
                 )
             with gr.Row():
                 go = gr.Button("Ask", variant="primary")
-                anew = gr.Button("Others: next seed")
+                anew = gr.Button("Draw others")
         with gr.Column(scale=3, min_width=300):
             out = gr.Dataframe(label="Rows", interactive=False) if table else picture("What was asked for")
             words = gr.Markdown(elem_classes="said")
