@@ -19,7 +19,7 @@ from condvae.nets import Shape
 from condvae.runs import Run
 from condvae.table_tasks import no_pictures
 
-__all__ = ["Habit", "drawings_of", "habit_of", "reader_of", "sketch"]
+__all__ = ["Habit", "habit_of", "reader_of", "sketch", "some_drawings"]
 
 DRAWN = 64  # drawings that a run's habit is learnt from
 MOST = 640  # pixels of a drawing's longer side that are looked at: more say nothing more
@@ -58,7 +58,7 @@ DRAWINGS: WeakKeyDictionary[Run, np.ndarray] = WeakKeyDictionary()  # a page ask
 HABITS: WeakKeyDictionary[Run, Habit | None] = WeakKeyDictionary()
 
 
-def drawings_of(run: Run) -> np.ndarray:
+def some_drawings(run: Run) -> np.ndarray:
     """64 drawings of a run, of nothing in particular, [64, C, H, W]: drawn once a run."""
     if run not in DRAWINGS:
         DRAWINGS[run] = run.generate(None, n=DRAWN)
@@ -71,7 +71,7 @@ def habit_of(run: Run) -> Habit | None:
     Learnt once a run.
     """
     if run not in HABITS:
-        HABITS[run] = learnt(drawings_of(run))
+        HABITS[run] = learnt(some_drawings(run))
     return HABITS[run]
 
 

@@ -20,13 +20,14 @@ from condvae import maps, pictures
 from condvae.conditions import Label
 from condvae.errors import Refused
 from condvae.gallery import tiles
-from condvae.intake import Heat, Seen, combinations, drawings_of, example, heat_of, parse, seen
+from condvae.intake import Heat, Seen, combinations, drawings_of, example, heat_of, parse, seen, shown
 from condvae.latent_maps import THUMBNAIL, plane, shade_of
 from condvae.learned import whole
 from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, opened
+from condvae.settling import crowded, read_fields
 from condvae.sheets import reduced
-from condvae.sketches import drawings_of, reader_of
+from condvae.sketches import reader_of, some_drawings
 from condvae.storage import write_text
 from condvae.table_studio import generate_rows, reconstruct_rows, table_seen
 from condvae.table_tasks import no_pictures
@@ -155,12 +156,22 @@ def restyle(
 
 def as_read(run: Run, found: Seen) -> Seen:
     """The same with the labels that one picture must be told and that nobody told, read by the model, as notes say."""
+    if len(found.x) == 1 and run.outputs is None and crowded(run.learned, found.given, 1):
+        found = fields_read(run, found, None, "; --given FIELD=VALUE says otherwise")
     for field in run.schema.labels if len(found.x) == 1 else ():
         if field.optional or found.given.get(field.name, [None])[0] is not None:
             continue
         name, note = read_as(run, found.x, field.name, found.given, found.names[0])
         found = Seen(found.x, {**found.given, field.name: [name]}, found.names, (*found.notes, note))
     return found
+
+
+def fields_read(run: Run, found: Seen, but: str | None, hint: str = "") -> Seen:
+    """The same with what is not given of its fields, without `but`, read by the model one after another, as a note
+    says: all together have too many values."""
+    read = read_fields(run.learned, found.x, found.given, but)
+    said = ", ".join(f"{name} {shown(values[0])}" for name, values in read.items())
+    return Seen(found.x, {**found.given, **read}, found.names, (*found.notes, f"read from it: {said}{hint}"))
 
 
 def read_as(run: Run, x: np.ndarray, field: str, others: Mapping[str, Any], what: str) -> tuple[str, str]:
@@ -190,6 +201,9 @@ def classify(
     found = looked_at(reader, things(reader, what, given, data_dir, limit, sketched))
     name = field or (reader.schema.labels[0].name if len(reader.schema.labels) == 1 else None)
     others = {key: value for key, value in found.given.items() if key != name}
+    if len(found.x) == 1 and reader.outputs is None and name and crowded(reader.learned, others, 1, name):
+        found = fields_read(reader, Seen(found.x, others, found.names, found.notes), name)
+        others = dict(found.given)
     read = (
         reader.classify(found.x, name, others)
         if progress is None
@@ -306,7 +320,7 @@ def looked_at(run: Run, found: Seen) -> Seen:
     if len(found.x) != 1 or run.outputs is not None:
         return found
     if run not in GROUNDS:
-        GROUNDS[run] = ground(drawings_of(run)[:16])
+        GROUNDS[run] = ground(some_drawings(run)[:16])
     theirs, ours = ground(found.x), GROUNDS[run]
     if abs(theirs - ours) < 0.5:
         return found

@@ -6,13 +6,12 @@ All are of few samples, so that one picture takes less than a second; the ranges
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from condvae.conditionals import bound_of, likelihood_of
 from condvae.conditions import Field
@@ -20,16 +19,13 @@ from condvae.errors import Refused
 from condvae.learned import Columns, Learned, columns_of, observe, open_fields, pictures_of, take
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
-from condvae.objectives import distortion
 from condvae.scores import UNLIKELY
+from condvae.settling import SUMMED, SWEEPS, Weigher, best, combinations, settle, tiled
 from condvae.subject import chosen
-from condvae.trace import Draw
 from condvae.typical import STATISTICS, Typical, range_of
 from condvae.weighing import ENTRIES
 
 SAMPLES = 5  # importance samples a sum: the range is of the same few, so that what they lack cancels
-SUMMED = 32  # combinations of values that are summed over; of more, fields are read one after another
-SWEEPS = 2  # how often each field is read, the others as they were read last
 LEAST, MOST = 200, 1000  # images behind a range
 QUICK, THOROUGH = 2e7, 5e8  # drawn pixels that a range may cost, if LEAST images do not cost more
 ENOUGH = 20  # images without which nothing is called typical
@@ -72,11 +68,6 @@ def images_for(learned: Learned, pixels: float) -> int:
     return int(min(MOST, max(LEAST, pixels / (math.prod(learned.shape) * drawn))))
 
 
-def combinations(fields: tuple[Field, ...]) -> int:
-    """How many values these fields have together."""
-    return math.prod(len(field.support()[1]) for field in fields)  # pyright: ignore
-
-
 def statistics(learned: Learned, x: Any, k: int = SAMPLES, seed: int = 0) -> dict[str, np.ndarray]:
     """log_prob, rate and roughness of pictures x, [N] float64 each, under the run's default prior, nothing given.
 
@@ -111,35 +102,6 @@ def statistics(learned: Learned, x: Any, k: int = SAMPLES, seed: int = 0) -> dic
     return {one.name: values for one, values in zip(STATISTICS, out, strict=True)}
 
 
-@dataclass(frozen=True)
-class Weigher:
-    """Pictures x [B, C, H, W] as the protocol sees them, rows [B] to name their noise, and what weighs them."""
-
-    learned: Learned
-    model: nn.Module
-    x: Tensor
-    rows: np.ndarray
-    k: int
-    seed: int
-
-    def weighed(self, columns: Columns, ways: int, k: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(log p(x | c), rate), [B, ways] each, of columns of B * ways rows, those of a picture side by side.
-
-        The ways of one picture share its noise, so that it cancels where they are compared.
-        """
-        names, k = np.repeat(self.rows, ways), k or self.k
-        c, x = self.learned.condition(columns, np.arange(len(names))), self.x.repeat_interleave(ways, 0)
-        noise = RowNoise(self.seed, np.stack([names, np.zeros_like(names)], 1), x.device)
-        trace = self.model(c, x, draw=Draw(noise, k=k))
-        fit = -distortion(trace, x).double()
-        ratio = torch.zeros_like(fit)
-        for latent in trace.latents:
-            assert latent.q is not None
-            ratio += (latent.p.log_prob(latent.z) - latent.q.log_prob(latent.z)).reshape(trace.k, -1)
-        found = torch.logsumexp(fit + ratio, 0) - math.log(k)
-        return tuple(one.reshape(-1, ways).cpu().numpy() for one in (found, -ratio.mean(0)))  # pyright: ignore
-
-
 def summed(weigh: Weigher, columns: Columns, fields: tuple[Field, ...]) -> tuple[np.ndarray, np.ndarray]:
     """(log p(x) [B] summed over the fields by their shares, the rate [B] under the likeliest values)."""
     supports = [field.support() for field in fields]  # pyright: ignore
@@ -156,32 +118,9 @@ def summed(weigh: Weigher, columns: Columns, fields: tuple[Field, ...]) -> tuple
 
 
 def read(weigh: Weigher, columns: Columns, fields: tuple[Field, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(log p(x | c) [B], rate [B]) under what is read of the fields, each in turn, the others as they were read last.
-
-    At first each stands at its likeliest value, a number at its middle one.
-    """
-    settled, rows = dict(columns), len(weigh.rows)
-    supports = {field.name: field.support() for field in fields}  # pyright: ignore
-    for name, (entries, shares) in supports.items():
-        likeliest = np.flatnonzero(shares == shares.max())
-        settled[name] = np.repeat(entries[likeliest[len(likeliest) // 2]][None], rows, 0)
-    for field in list(fields) * SWEEPS:
-        entries, shares = supports[field.name]
-        asked = {name: np.repeat(column, len(shares), 0) for name, column in settled.items()}
-        each, _ = weigh.weighed({**asked, field.name: tiled(entries, rows)}, len(shares), 1)
-        settled[field.name] = entries[best(each + shares)]
-    found, rate = weigh.weighed(settled, 1)
+    """(log p(x | c) [B], rate [B]) under what is read of the fields (`settling.settle`)."""
+    found, rate = weigh.weighed(settle(weigh, columns, fields), 1)
     return found[:, 0], rate[:, 0]
-
-
-def best(joint: np.ndarray) -> np.ndarray:
-    """The place of the largest of each row [B, W], where some may be no numbers."""
-    return np.nan_to_num(joint, nan=-np.inf).argmax(1)
-
-
-def tiled(entries: np.ndarray, rows: int) -> np.ndarray:
-    """A column [W, ...] repeated as a whole, [rows * W, ...]."""
-    return np.tile(entries, (rows, *(1,) * (entries.ndim - 1)))
 
 
 def roughness(x: Tensor) -> np.ndarray:
