@@ -214,7 +214,7 @@ def test_a_style_is_read_or_given(fake, image, tmp_path):
     assert fake.asked[0] == ("classify", "digit", {}) and fake.asked[-1][2] == {"digit": ["7"]}
     assert any("a.png is read as digit 7" in note for note in reply.notes)
     grounds = [one[1:] for one in fake.asked if one[0] == "generate"]
-    assert grounds == [(None, 16, 0)], "only the ground of the model's pictures is looked at, and once a run"
+    assert grounds == [(None, 64, 0)], "only the ground of the model's pictures is looked at, and once a run"
     assert np.isclose(fake.asked[-1][1][0, 0, 0, 5], 5 / 255)
     fake.asked.clear()
     reply = hands.write("r", "12", image, ["digit=2"], target)
