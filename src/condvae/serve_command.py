@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from condvae.errors import Refused
 
 __all__ = ["serve"]
@@ -16,13 +18,14 @@ def serve(*runs: str, host: str = "127.0.0.1", port: int = 7860, data_dir: str |
         port: of the page.
         data_dir: a folder that holds the named data's files.
     """
-    try:
-        import gradio  # noqa: F401
-    except ImportError:
-        raise Refused("the page needs the extra 'web': pip install 'condvae[web]'") from None
+    if find_spec("gradio") is None:
+        raise Refused("the page needs the extra 'web': pip install 'condvae[web]'")
+    from condvae.web.port import check
+
+    check(host, port)  # what cannot be served is refused before the seconds that the page takes to come up
     from condvae.desk import Desk
 
-    desk = Desk(runs, data_dir)  # what is no run is refused before the seconds that the page takes to come up
+    desk = Desk(runs, data_dir)
     try:
         from condvae.web.app import serve as begin
 

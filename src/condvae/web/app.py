@@ -20,7 +20,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from condvae.actions import Actions
 from condvae.desk import Desk
-from condvae.errors import Refused
 from condvae.limits import LARGEST_FILE, LARGEST_ZIP
 from condvae.web import api
 from condvae.web.base import Page
@@ -111,12 +110,7 @@ def guard(app: FastAPI) -> None:
 
 
 def serve(desk: Desk, host: str, port: int) -> None:
-    """Serve until Ctrl-C, or the system, ends it.
-
-    Raises:
-        Refused: the port is taken, or the host is none of this machine's.
-    """
-    check(host, port)
+    """Serve until Ctrl-C, or the system, ends it; `port.check` has passed host and port."""
     torch.set_num_threads(1)  # several requests side by side: a thread each is faster than all threads in turn
     app = application(desk, host)
     shown = f"[{host}]" if ":" in host else host
@@ -136,17 +130,3 @@ class Announcing(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             print(self.said, flush=True)
-
-
-def check(host: str, port: int) -> None:
-    """Refuse a port that cannot be listened on, before seconds are spent."""
-    if not 1 <= port <= 65535:
-        raise Refused(f"port must be a whole number from 1 to 65,535; got {port}")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise Refused(f"{host}:{port} cannot be listened on ({why}); choose another with --port or --host") from None

@@ -14,6 +14,7 @@ __all__ = ["LOCAL", "Bounds"]
 LOCAL = ("127.0.0.1", "localhost", "::1")
 UPLOAD = "/gradio_api/upload"
 ENVELOPE = 1_000_000  # bytes around what is uploaded
+PATIENCE = 64_000_000  # bytes of a request that is too large which are read before it is refused
 LARGEST_REQUEST = 2 * (LARGEST_FILE * 4 // 3) + ENVELOPE  # bytes of any other request: two pictures in base64
 
 
@@ -21,7 +22,7 @@ class Bounds:
     """A layer around the server's application.
 
     local: where only this machine reaches the server, requests that another site's page makes are refused, for a
-    browser would send them, if not show the answer. Of a request that is too large the rest is read and dropped.
+    browser would send them, if not show the answer. Nothing is kept of a request that is too large.
     """
 
     def __init__(self, app: Any, local: bool) -> None:
@@ -45,6 +46,7 @@ class Bounds:
         counted = Counted(receive, send, most)
         await self.app(scope, counted.receive, counted.send)
         if counted.over:
+            await dropped(receive)
             await too_large(most)(scope, receive, send)
 
     def largest(self, path: str) -> int:
@@ -71,10 +73,7 @@ class Counted:
         self.bytes += len(message.get("body", b""))
         if self.bytes <= self.most:
             return message
-        if not self.over:
-            self.over = True
-            if message.get("more_body"):
-                await dropped(self.inner)
+        self.over = True
         return {"type": "http.disconnect"}
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
@@ -83,9 +82,13 @@ class Counted:
 
 
 async def dropped(receive: Any) -> None:
-    """Read the rest of a request, and keep nothing of it."""
-    while (await receive()).get("more_body"):
-        pass
+    """Read on and keep nothing, for who is still sending may not hear the answer; not for ever."""
+    left = PATIENCE
+    while left > 0:
+        message = await receive()
+        if not message.get("more_body"):
+            return
+        left -= len(message["body"])
 
 
 def too_large(most: int) -> JSONResponse:
