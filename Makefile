@@ -69,9 +69,10 @@ check: $(INSTALLED_DEV)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright
 
-# Two workers of one thread each: more threads than cores make small tensors slower, not faster.
+# Two workers of one thread each: more threads than cores make small tensors slower, not faster. The tests of the page
+# are one group, for one server and one browser.
 test: check
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadgroup
 
 format: $(INSTALLED_DEV)
 	$(VENV)/bin/ruff format .

@@ -63,15 +63,8 @@ def plane(page: Page, name: str, run: Run) -> None:
     page.listen(go.click, laid, asked, [out, held, words, *copies.components], "slow")
     for slider in (first, second):
         page.listen(slider.change, stood, [first, second, *asked], [point], progress="hidden")
-    out.select(
-        clicked,
-        [held],
-        [first, second],
-        api_visibility="private",
-        show_progress="hidden",
-        queue=False,
-        trigger_mode="multiple",
-    )
+    silent = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    out.select(clicked, [held], [first, second], trigger_mode="multiple", **silent)
 
 
 def place_of(data: dict[str, Any], x: int, y: int) -> list[float]:
