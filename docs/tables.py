@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import page_tables
+
 from condvae.temperatures import said
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -549,6 +551,16 @@ def likelihood_cost(name: str) -> str:
     return table(header, rows)
 
 
+def speed(name: str) -> str:
+    """How fast the page is."""
+    return table(*page_tables.speed(runs(name))) if runs(name) else ""
+
+
+def strange(name: str) -> str:
+    """What the runs of the zoo call strange."""
+    return table(*page_tables.strange(runs(name))) if runs(name) else ""
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "bounds": bounds,
     "chains": chains,
@@ -571,6 +583,8 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "defaults": defaults,
     "guidance": guidance,
     "warmth": warmth,
+    "strange": strange,
+    "speed": speed,
 }
 
 

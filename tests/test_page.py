@@ -365,7 +365,8 @@ def test_it_can_be_used_by_keyboard_alone_and_every_control_has_a_name(visit: Vi
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('button, input, select, textarea, canvas, [role=tab], [role=slider]')]
         .filter(one => one.offsetParent !== null && one.type !== 'file' && one.type !== 'hidden')
-        .filter(one => !(one.querySelector('img[alt]')?.alt)).filter(one => !(one.innerText || one.ariaLabel || one.title || one.placeholder || one.closest('label')
+        .filter(one => !one.querySelector('img[alt]')?.alt)
+        .filter(one => !(one.innerText || one.ariaLabel || one.title || one.placeholder || one.closest('label')
             || (one.labels && one.labels.length && one.labels[0].innerText) || one.getAttribute('aria-labelledby')))
         .map(one => one.outerHTML.slice(0, 200))"""
     )

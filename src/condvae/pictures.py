@@ -18,11 +18,12 @@ import torch
 from PIL import Image
 
 from condvae.errors import Refused
-from condvae.sheets import Images, checked_count, in_rows, pixels, sheet
+from condvae.sheets import LARGEST_FACTOR, PAPER, TARGET, Images, checked_count, in_rows, pixels, sheet
 
 __all__ = [
     "animation",
     "before_after",
+    "captioned",
     "grid",
     "manifold",
     "pixels",
@@ -92,6 +93,28 @@ def before_after(rows: Mapping[str, Images], columns: int | None = None) -> Imag
     across = checked_count(columns, "columns") or ceil(count / ceil(count / 12))
     blocks = [stack[:, start : start + across] for start in range(0, count, across)]
     return sheet(blocks, [str(name) for name in parts], "auto", None)
+
+
+def captioned(images: Images, captions: Sequence[object], columns: int = 6) -> Image.Image:
+    """Images [N, C, H, W] in lines of `columns`, each with its caption above it.
+
+    Raises:
+        Refused: as in `grid`, and for another number of captions than of images.
+    """
+    tiles, names = pixels(images), [str(caption) for caption in captions]
+    if tiles.ndim != 4 or len(names) != len(tiles):
+        raise Refused(f"captions must name each image [N, C, H, W]; got {len(names)} for the shape {np.shape(images)}.")
+    across = min(checked_count(columns, "columns") or 1, len(tiles))
+    rows = in_rows(tiles, across)
+    scale = max(1, round(TARGET / max(across * tiles.shape[2], len(rows) * tiles.shape[1])))
+    lines = [
+        sheet([row[None]], None, min(scale, LARGEST_FACTOR), None, [*names[i * across : (i + 1) * across]])
+        for i, row in enumerate(rows)
+    ]
+    drawn = Image.new("RGB", (lines[0].width, sum(line.height for line in lines)), PAPER)
+    for i, line in enumerate(lines):
+        drawn.paste(line, (0, i * line.height))
+    return drawn
 
 
 def manifold(images: Images, scale: int | str = "auto") -> Image.Image:

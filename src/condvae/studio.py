@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from PIL.Image import Image
 
 from condvae import maps, pictures
 from condvae.conditions import Label
@@ -142,8 +143,7 @@ def restyle(
     if is_arrays(target):
         path = write_npz(target, arrays)
     else:
-        rows = {name: restyled[:, place] for place, name in enumerate(names)}
-        path = pictures.save(pictures.before_after({"real": found.x, **rows}), target)
+        path = pictures.save(under_labels(found.x, restyled, names), target)
     kind = "label" if all(isinstance(drawer.schema.field(name), Label) for name in columns) else "condition"
     return Reply(
         (f"{counted(len(found.x), 'picture')} under {counted(len(names), kind)}: {path}",),
@@ -152,6 +152,14 @@ def restyle(
         found.notes,
         arrays,
     )
+
+
+def under_labels(x: np.ndarray, restyled: np.ndarray, names: Sequence[str]) -> Image:
+    """Pictures x [N, C, H, W] and each under K labels [N, K, C, H, W]: a row a label; of one, a caption each."""
+    if len(x) == 1:
+        return pictures.captioned(np.concatenate([x, restyled[0]]), ["as it is", *names])
+    rows = {name: restyled[:, place] for place, name in enumerate(names)}
+    return pictures.before_after({"real": x, **rows})
 
 
 def as_read(run: Run, found: Seen) -> Seen:

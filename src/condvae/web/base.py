@@ -126,7 +126,9 @@ def received(desk: Desk, data: str, stem: str) -> str:
 def say(made: Made, *more: str) -> str:
     """The words of a reply as Markdown, its notes after them; no path of a file, for the page shows the file."""
     words = [line.replace(f": {made.file}", "") if made.file else line for line in made.reply.lines]
-    notes = [f"*{escaped(note)}*" for note in dict.fromkeys((*more, *made.reply.notes))]
+    # What to type on the command line is no help here.
+    told = (note.partition("; --given")[0] for note in (*more, *made.reply.notes))
+    notes = [f"*{escaped(note)}*" for note in dict.fromkeys(told)]
     return "\n\n".join([*map(escaped, words), *notes])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from condvae.conditions import Picture
 from condvae.desk import abilities
 from condvae.errors import Refused
 from condvae.runs import Run
@@ -34,6 +35,8 @@ CSS = """
 .gradio-container { width: 100% !important; max-width: 1100px !important; margin: 0 auto !important; }
 .drawn img { image-rendering: pixelated; object-fit: contain; width: 100%; height: 100%; max-height: 80vh; }
 .drawn label[data-testid="block-label"] { position: static; border: 0; box-shadow: none; }
+.drawn .icon-button-wrapper { top: -1.5rem !important; }
+.drawn .image-container { overflow: visible; }
 .said p { margin: 0 0 .4rem; }
 .verdict { font-size: 1.05rem; }
 footer { display: none !important; }
@@ -63,7 +66,7 @@ SILENT = """To show is nothing yet: no run is served. Train one here, or start a
 
 def build(page: Page) -> gr.Blocks:
     """The page as gradio's Blocks."""
-    with gr.Blocks(title="condvae", analytics_enabled=False) as blocks:
+    with gr.Blocks(title="condvae", analytics_enabled=False, fill_width=True) as blocks:
         gr.Markdown("# condvae\nLearn p(x | c), then get exactly what you ask for.")
         names = list(page.desk.runs)
         with gr.Tabs() as tabs:
@@ -107,9 +110,10 @@ def show(page: Page, name: str | None) -> None:
 def about(run: Run) -> str:
     """A run in one sentence."""
     data = run.facts.get("data") or {}
-    fields = ", ".join(field.name for field in run.schema.fields) or "nothing"
+    fields = ", ".join(field.name for field in run.schema.fields if not isinstance(field, Picture)) or "nothing"
+    fills = ", and to fill holes" if run.schema.picture is not None else ""
     what = "pictures" if run.outputs is None else "rows of a table"
     size = f" of {run.shape[2]} x {run.shape[1]} pixels" if run.outputs is None else ""
     rows = data.get("rows")
     learnt = f"{data.get('name')}{f' ({rows:,} {what})' if isinstance(rows, int) else ''}"
-    return f"Draws {what}{size}; may be asked for {fields}; trained on {learnt}."
+    return f"Draws {what}{size}; may be asked for {fields}{fills}; trained on {learnt}."
