@@ -34,7 +34,7 @@ def strange(runs: Sequence[Run]) -> Rows:
 
 
 def speed(runs: Sequence[Run]) -> Rows:
-    """How long the page makes one wait: median and longest of some times, beside what was asked; p95 of many clients."""
+    """How long one waits: median and longest of some times, beside what was asked; p95 of many clients."""
     found = runs[-1]["values"]
     rows = [
         row("start-up, eight runs", found["start_up"], "<= 8"),
