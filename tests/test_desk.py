@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ def test_old_files_go_and_new_ones_stay(desk: Desk) -> None:
     old, new = Path(desk.place(".png")), Path(desk.place(".png"))
     for path in (old, new):
         path.write_bytes(b"x")
-    os.utime(old.parent, (time.time() - KEPT - 1,) * 2)
+    long_ago = time.time() - KEPT - 1
+    os.utime(old.parent, (long_ago, long_ago))
     desk.swept -= SWEPT + 1
     latest = Path(desk.place(".png"))
     assert not old.exists() and new.exists() and latest.parent.is_dir()
@@ -117,7 +119,8 @@ def test_the_command_and_the_python_shown_give_the_very_pictures(actions: Action
 
 
 def test_amounts_are_bounded(actions: Actions) -> None:
-    for wrong in ({"n": 0}, {"n": 257}, {"n": 2.5}, {"seed": -1}, {"temperature": 3.1}, {"guidance": float("nan")}):
+    amounts: list[dict[str, Any]] = [{"n": 0}, {"n": 257}, {"n": 2.5}, {"seed": -1}]
+    for wrong in [*amounts, {"temperature": 3.1}, {"guidance": float("nan")}]:
         with pytest.raises(Refused, match=rf"^{next(iter(wrong))} must be "):
             actions.generate("mnist-cvae", {"digit": "6"}, **wrong)
     with pytest.raises(Refused, match="at most 32 combinations"):

@@ -47,5 +47,5 @@ def coded(images: np.ndarray) -> Any:
 def plain(values: np.ndarray) -> Any:
     """An array as JSON has it: what is not a number is null."""
     if values.dtype.kind == "f":
-        return np.where(np.isfinite(values), values, None).tolist()
+        return np.where(np.isfinite(values), values.astype(object), np.asarray(None)).tolist()
     return values.tolist()

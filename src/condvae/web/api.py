@@ -14,6 +14,7 @@ import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from gradio.events import api as declare
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -145,12 +146,12 @@ async def unread(_: Request, error: Exception) -> JSONResponse:
 def add_client(page: Page) -> None:
     """The same actions under the same names for gradio's client; called within the page's Blocks."""
     for name in ACTIONS:
-        gr.api(client_of(page, name), api_name=name, concurrency_limit=None)
+        declare(client_of(page, name), api_name=name, concurrency_limit=None)
 
     def runs() -> list[dict[str, Any]]:
         return listed(page)
 
-    gr.api(runs, api_name="runs", concurrency_limit=None)
+    declare(runs, api_name="runs", concurrency_limit=None)
 
 
 def client_of(page: Page, name: str) -> Callable[..., Awaitable[dict[str, Any]]]:

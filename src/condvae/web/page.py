@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import gradio as gr
+from gradio.themes import Default
 
 from condvae.conditions import Picture
 from condvae.desk import abilities
@@ -29,7 +30,7 @@ TABS: dict[str, tuple[str, Callable[[Page, str, Run], Opening | None]]] = {
 # Fonts of the system: nothing is fetched.
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "DejaVu Sans Mono", "monospace"]
-THEME = gr.themes.Default(primary_hue="blue", neutral_hue="stone", font=SANS, font_mono=MONO)
+THEME = Default(primary_hue="blue", neutral_hue="stone", font=SANS, font_mono=MONO)
 
 CSS = """
 .gradio-container { width: 100% !important; max-width: 1100px !important; margin: 0 auto !important; }
