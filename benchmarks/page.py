@@ -27,7 +27,7 @@ from bench import RESULTS, ROOT, load_average, publish
 from PIL import Image
 
 sys.path.insert(0, str(ROOT / "tests"))
-from served import browsing, serving
+from served import browsing, serving  # pyright: ignore[reportMissingImports]
 
 ZOO = sorted(path.parent for path in (ROOT / "zoo").glob("*/run.json"))
 MIX = ("mnist-cvae", "mnist-100-labels", "mnist-holes", "mnist-gan")  # what the clients ask, in turn

@@ -166,7 +166,7 @@ def abilities(run: Run) -> tuple[str, ...]:
 
 def has_plane(run: Run) -> bool:
     """Whether two latent units can be moved while all else stays: not where glimpses follow from one another."""
-    return run.settings.network != "draw" and run.settings.z > 1
+    return run.settings.network != "draw" and (run.settings.z or 0) > 1
 
 
 def characters(schema: Schema) -> bool:

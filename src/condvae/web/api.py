@@ -145,12 +145,12 @@ async def unread(_: Request, error: Exception) -> JSONResponse:
 def add_client(page: Page) -> None:
     """The same actions under the same names for gradio's client; called within the page's Blocks."""
     for name in ACTIONS:
-        gr.api(client_of(page, name), api_name=name, concurrency_limit=None)
+        gr.api(client_of(page, name), api_name=name, concurrency_limit=None)  # pyright: ignore[reportPrivateImportUsage]
 
     def runs() -> list[dict[str, Any]]:
         return listed(page)
 
-    gr.api(runs, api_name="runs", concurrency_limit=None)
+    gr.api(runs, api_name="runs", concurrency_limit=None)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def client_of(page: Page, name: str) -> Callable[..., Awaitable[dict[str, Any]]]:
