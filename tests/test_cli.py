@@ -181,7 +181,7 @@ def test_fill_write_and_guidance_pass_on_what_was_typed(monkeypatch, capsys):
     assert main(["generate", "r", "age=20,40", "smiling=yes", "-n", "8", "--guidance", "2.5", "-o", "g.png"]) == 0
     assert asked == [
         ("fill", ("r", "a.png", "m.png", None, 3, "o.png", ["digit=6"], 2, "0.5", "flow", False)),
-        ("fill", ("r", "a.png", None, "1,2,3,4", 5, "o.png", (), 0, "1", None)),
+        ("fill", ("r", "a.png", None, "1,2,3,4", 5, "o.png", (), 0, "1", None, False)),
         ("write", ("r", "31 415", "a.png", ["digit=3"], "w.png", 0, "d")),
         ("generate", ("r", ("age=20,40", "smiling=yes"), 8, "g.png", None, 0, "1", None, 2.5)),
     ]
