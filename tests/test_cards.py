@@ -197,7 +197,7 @@ def test_lists_of_numbers_stand_on_a_line_and_nothing_else_changes(tmp_path: Pat
 def test_a_card_tells_all_and_the_measures_with_their_intervals(trained: Path) -> None:
     reply = card(str(trained))
     titles = [section["title"] for section in reply.data["sections"]]
-    assert titles == ["What it is", "What it was trained on", "How it was trained", "How good it is",
+    assert titles == ["What it is", "How good it is", "What it was trained on", "How it was trained",
                       "What it can do, and what not", "How to use it"]  # fmt: skip
     rows = {row[0]: row[1:] for row in told(reply, "What it is")["table"]["rows"]}
     loaded = load(trained)
@@ -224,7 +224,7 @@ def test_a_card_tells_all_and_the_measures_with_their_intervals(trained: Path) -
 
 
 def test_the_card_holds_the_curves_of_the_training(trained: Path) -> None:
-    picture = card_of(load(trained)).sections[2].picture
+    picture = card_of(load(trained)).sections[3].picture
     assert isinstance(picture, Image.Image)
     with Image.open(trained / "pictures" / "curves.png") as drawn:
         assert np.array_equal(np.asarray(picture.convert("RGB")), np.asarray(drawn.convert("RGB")))
@@ -249,7 +249,7 @@ def test_a_reader_of_markdown_sees_the_names_as_they_are(trained: Path) -> None:
     assert "<b>" not in html and "<em>" not in html
     assert "&lt;b&gt;bold&lt;/b&gt;, `c` *d* # e, a|b" in html  # in the order of their code points
     assert html.count("<pre>") == 2
-    for row in html.split("<table>")[2].split("<tr>")[1:]:
+    for row in html.split("<table>")[3].split("<tr>")[1:]:
         assert row.count("<td>") + row.count("<th>") == 5
 
 

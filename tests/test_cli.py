@@ -182,7 +182,7 @@ def test_fill_write_and_guidance_pass_on_what_was_typed(monkeypatch, capsys):
     assert asked == [
         ("fill", ("r", "a.png", "m.png", None, 3, "o.png", ["digit=6"], 2, "0.5", "flow", False)),
         ("fill", ("r", "a.png", None, "1,2,3,4", 5, "o.png", (), 0, "1", None, False)),
-        ("write", ("r", "31 415", "a.png", ["digit=3"], "w.png", 0, "d")),
+        ("write", ("r", "31 415", "a.png", ["digit=3"], "w.png", 0, "d", False)),
         ("generate", ("r", ("age=20,40", "smiling=yes"), 8, "g.png", None, 0, "1", None, 2.5)),
     ]
     assert capsys.readouterr().out.split() == ["fill", "fill", "write", "generate"]

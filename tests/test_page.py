@@ -286,6 +286,8 @@ def test_each_run_has_the_panels_that_it_can_fill(visit: Visit) -> None:
             visit.page.get_by_role("tab", name=panel, exact=True).wait_for(state=state)
         tabs = [tab.inner_text().strip() for tab in visit.page.get_by_role("tab").locator("visible=true").all()]
         assert [tab for tab in tabs if tab not in ("Use a run", "Train")] == panels
+        visit.button("Ask").wait_for()  # whatever panel was open of the run before
+        visit.tab(panels[-2])
 
 
 def test_glimpses_move(visit: Visit) -> None:

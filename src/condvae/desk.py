@@ -29,6 +29,7 @@ __all__ = ["PANELS", "Desk", "abilities", "characters", "has_plane"]
 PANELS = ("ask", "fill", "hand", "restyle", "look", "read", "draw", "proof")
 KEPT = 6 * 3600.0  # seconds for which what was made or uploaded stays
 SWEPT = 300.0  # seconds between two looks for what is older
+MOST = 4_000_000_000  # bytes that all of it takes; beyond them the oldest goes
 EXAMPLES = 40  # pictures to pick from
 EXAMPLE_SEED = 5
 
@@ -91,14 +92,17 @@ class Desk:
         return str(folder / f"{stem}{suffix}")
 
     def sweep(self) -> None:
-        """Remove what was made or uploaded more than six hours ago."""
+        """Remove what was made or uploaded more than six hours ago, and the oldest where all has more than 4 GB."""
         now = time.monotonic()
         with self.lock:
             if now - self.swept < SWEPT:
                 return
             self.swept = now
-        for folder in (*self.made.iterdir(), *self.folder.iterdir()):
-            if folder != self.made and folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT:
+        folders = [one for one in (*self.made.iterdir(), *self.folder.iterdir()) if one != self.made and one.is_dir()]
+        total = 0
+        for folder in sorted(folders, key=changed, reverse=True):
+            total += sum(size(file) for file in folder.rglob("*"))
+            if time.time() - changed(folder) > KEPT or total > MOST:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def own_data(self, run: Run) -> str | None:
@@ -145,6 +149,22 @@ class Desk:
     def close(self) -> None:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def changed(folder: Path) -> float:
+    """When a folder was last changed; 0 where it has gone by now."""
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def size(file: Path) -> int:
+    """Bytes of a file; 0 where it has gone by now."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def abilities(run: Run) -> tuple[str, ...]:

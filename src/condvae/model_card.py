@@ -93,9 +93,9 @@ def card_of(run: Run) -> Card:
     curves = learning_curves(run.history, f"{learnt(run)} per {unit(run)}") if run.history else None
     sections = (
         CardSection("What it is", nature(run), (("what", "value"), nature_table(run))),
+        proof_section(run, proof),
         CardSection("What it was trained on", told_of_data(run), fields_table(run)),
         CardSection("How it was trained", trained(run), training_table(run), curves),
-        proof_section(run, proof),
         CardSection("What it can do, and what not", (), (("what", "can it", "how, or why not"), can(run))),
         CardSection("How to use it", (), code=asking(run)),
     )

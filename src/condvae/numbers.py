@@ -16,6 +16,7 @@ from condvae.names import label_name
 
 KNOTS = 33  # quantiles kept of a number
 POINTS = 16  # values of an unknown number that are summed over
+WILD = 1e6  # deviations from the mean beyond which a number is a mistake: networks would overflow
 NAMED = 3  # numbers outside the range of training that a warning names
 
 
@@ -111,6 +112,8 @@ class Number:
     def checked(self, column: np.ndarray) -> np.ndarray:
         if np.isinf(column).any():
             raise Refused(f"{self.name} must be a finite number, {self.range_words()}; got infinity")
+        if (wild := np.abs(self.standardised(column)) > WILD).any():
+            raise Refused(f"{self.name} must be a number near {self.range_words()}; got {column[wild][0]:g}")
         return column
 
     def range_words(self) -> str:

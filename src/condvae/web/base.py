@@ -99,7 +99,7 @@ def picture(label: str, height: int | None = None, visible: bool = True) -> gr.I
         visible=visible,
         interactive=False,
         buttons=["download", "fullscreen"],
-        elem_classes="drawn",
+        elem_classes=["drawn"] if height is None else ["drawn", "small"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,8 +94,10 @@ def sliders(told: dict[str, Any], field: Any, unsaid: str) -> list[Any]:
     parts: list[Any] = []
     for place, (low, high, mean) in enumerate(zip(told["low"], told["high"], field.mean, strict=True)):
         label = told["name"] if len(told["low"]) == 1 else f"{told['name']} {place}"
-        step = 1 if field.whole else (high - low) / 100
-        value = round(mean) if field.whole else low + step * round((mean - low) / step)
+        # Two digits of the range are as fine as a slider is moved; inwards, so that nothing is outside of training.
+        step = 1 if field.whole else 10.0 ** (math.floor(math.log10(high - low)) - 2)
+        low, high = math.ceil(low / step) * step, math.floor(high / step) * step
+        low, high, value = (round(one, 12) for one in (low, high, round(mean / step) * step))
         parts.append(gr.Slider(low, high, value=value, step=step, label=label, interactive=True))
     return [*parts, gr.Checkbox(True, label=f"{told['name']}: {unsaid}", interactive=True)]
 

@@ -38,6 +38,7 @@ CSS = """
 .drawn label[data-testid="block-label"] { position: static; border: 0; box-shadow: none; }
 .drawn .icon-button-wrapper { top: -1.5rem !important; }
 .drawn .image-container { overflow: visible; }
+.small .image-container { height: calc(100% - 1.7rem); }
 .said p { margin: 0 0 .4rem; }
 .verdict { font-size: 1.05rem; }
 footer { display: none !important; }
@@ -99,10 +100,10 @@ def show(page: Page, name: str | None) -> None:
         gr.Markdown(escaped(str(refused)))
         return
     gr.Markdown(escaped(about(run)))
-    with gr.Tabs():
+    with gr.Tabs(selected=f"{name} ask"):  # the panel that was open of the run before may not be there
         for panel in abilities(run):
             title, made = TABS[panel]
-            with gr.Tab(title, id=panel) as tab:
+            with gr.Tab(title, id=f"{name} {panel}") as tab:
                 opening = made(page, name, run)
             if opening is not None:
                 page.listen(tab.select, *opening, progress="hidden")
@@ -111,10 +112,11 @@ def show(page: Page, name: str | None) -> None:
 def about(run: Run) -> str:
     """A run in one sentence."""
     data = run.facts.get("data") or {}
-    fields = ", ".join(field.name for field in run.schema.fields if not isinstance(field, Picture)) or "nothing"
-    fills = ", and to fill holes" if run.schema.picture is not None else ""
+    fields = [field.name for field in run.schema.fields if not isinstance(field, Picture)]
+    fields += ["a hole to be filled"] if run.schema.picture is not None else []
+    asked = f"may be asked for {', '.join(fields)}" if fields else "is asked for nothing, as it learnt no label"
     what = "pictures" if run.outputs is None else "rows of a table"
     size = f" of {run.shape[2]} x {run.shape[1]} pixels" if run.outputs is None else ""
     rows = data.get("rows")
     learnt = f"{data.get('name')}{f' ({rows:,} {what})' if isinstance(rows, int) else ''}"
-    return f"Draws {what}{size}; may be asked for {fields}{fills}; trained on {learnt}."
+    return f"Draws {what}{size}; {asked}; trained on {learnt}."
