@@ -179,3 +179,22 @@ def test_a_reply_without_arrays_or_a_file_is_an_answer_too() -> None:
 
 def test_served_runs_load_as_they_are_saved(desk: Desk) -> None:
     assert runs.opened(desk.run("mnist-cvae")) is desk.run("mnist-cvae")
+
+
+def test_what_is_too_much_together_goes_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    paths = [Path(desk.place(".png")) for _ in range(3)]
+    for age, path in enumerate(reversed(paths)):
+        path.write_bytes(bytes(1000))
+        os.utime(path.parent, (time.time() - 60 * age, time.time() - 60 * age))
+    monkeypatch.setattr("condvae.desk.MOST", 2500)
+    desk.swept -= SWEPT + 1
+    desk.sweep()
+    assert [path.exists() for path in paths] == [False, True, True]
+    desk.close()
+
+
+def test_numbers_that_no_network_could_take_are_refused(actions: Actions) -> None:
+    for wild in (1e9, -1e300):
+        with pytest.raises(Refused, match="pose must be a number near -1 to 1 in training; got "):
+            actions.generate("faces-drawn", {"pose": wild})
