@@ -22,7 +22,7 @@ from served import ZOO, browsing, serving  # noqa: E402
 
 OUT = ROOT / "docs" / "pictures"
 RUNS = ("mnist-cvae", "mnist-holes", "mnist-draw", "faces-drawn")
-WIDE, TALL = 1000, 760  # of a window on a desk
+WIDE, TALL = 1000, 900  # of a window on a desk
 PHONE = (390, 844)
 COLOURS = 128  # of a stored picture: the page has few, and the files stay small
 
@@ -118,7 +118,7 @@ def written(camera: Camera) -> None:
     camera.stroke("Your digit, drawn here", FOOT)
     camera.button("Show every digit in this hand").click()
     camera.said("1 picture under 10 labels")
-    camera.take("hand")
+    camera.take("hand", whole=False)
 
 
 def looked(camera: Camera) -> None:

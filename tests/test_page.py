@@ -7,6 +7,7 @@ import io
 import json
 import re
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.xdist_group("page")
 
 RUNS = ("mnist-cvae", "mnist-holes", "mnist-draw", "faces-drawn")
 PATIENCE = 60_000  # ms: a busy machine
+SHOWN = "() => [...document.querySelectorAll('.small img')].filter(one => one.offsetParent).map(one => one.src).join()"
 TWO = [(0.3, 0.28), (0.5, 0.18), (0.7, 0.28), (0.62, 0.45), (0.42, 0.62), (0.28, 0.82), (0.5, 0.82), (0.76, 0.82)]
 
 
@@ -440,6 +442,53 @@ def test_it_fits_a_phone(browser: Any, served: Served, tmp_path: Path) -> None:
         assert Image.open(io.BytesIO(shot)).size == (390, 844)
     finally:
         visit.close()
+
+
+def test_two_pictures_and_what_lies_between(visit: Visit) -> None:
+    visit.tab("Look")
+    visit.unfold("From one picture to another")
+    buttons = visit.page.get_by_role("button", name="Another example").locator("visible=true")
+    for button in (buttons.first, buttons.last, buttons.last):  # the first example, and the second
+        before = visit.page.evaluate(SHOWN)
+        button.click()
+        visit.page.wait_for_function(f"(before) => ({SHOWN})() !== before", arg=before)
+    visit.button("Go from one to the other").click()
+    visit.said("9 steps from example.png to example.png")
+    held = arrays(visit.download("Download NPZ"))
+    assert held["images"].shape == (9, 1, 28, 28) and np.abs(held["images"][0] - held["images"][8]).max() > 0.5
+
+
+def zipped(path: Path, climbing: bool) -> Path:
+    """A zip of 40 pictures of two classes, or of one picture that would lie outside of the folder."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(1 if climbing else 40):
+            pixels, file = np.zeros((20, 30, 3), np.uint8), io.BytesIO()
+            pixels[5:15, 5 + i % 9 : 20, i % 2] = 220
+            Image.fromarray(pixels).save(file, "PNG")
+            place = "../../out.png" if climbing else f"{'green' if i % 2 else 'red'}/{i}.png"
+            archive.writestr(place, file.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("climbing", [True, False])
+def test_a_zip_is_trained_on_and_refused_where_it_climbs(visit: Visit, tmp_path: Path, climbing: bool) -> None:
+    page = visit.page
+    visit.tab("Train")
+    visit.value("my own pictures: a zip")
+    with page.expect_response(re.compile("/upload")):
+        page.get_by_test_id("file-upload").set_input_files(str(zipped(tmp_path / "shapes.zip", climbing)))
+    page.get_by_text("shapes.zip").or_(page.get_by_text("shapes")).first.wait_for()
+    page.get_by_label("number input for Epochs").fill("2")
+    page.keyboard.press("Tab")
+    visit.unfold("More")
+    visit.value("mlp")
+    visit.button("Train").click()
+    if climbing:
+        assert "../../out.png" in visit.toast("shapes.zip")
+        return
+    visit.said("(Finishing|Done).*shapes")
+    visit.button("Use it").click()
+    page.get_by_text("Draws pictures of 32 x 32 pixels").wait_for()
 
 
 def test_a_model_is_trained_watched_stopped_and_used(visit: Visit) -> None:

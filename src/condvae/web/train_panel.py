@@ -19,6 +19,7 @@ __all__ = ["train"]
 OWN, PLACE = "my own pictures: a zip", "a folder or file on this machine"
 EVERY = 1.5  # seconds between two looks at a training
 EPOCHS = 10
+SIDE = 32  # pixels to which pictures of a zip are cut at first: photographs as they are would take hours
 UPLOADS = RUNS / "uploads"  # where zips are unpacked: a training that is resumed reads them again
 
 SAID = {
@@ -44,7 +45,7 @@ def train(page: Page, chosen: gr.Dropdown, tabs: gr.Tabs) -> list[Any]:
                 file = gr.File(label="The zip", file_types=[".zip"], type="filepath", height=120)
             where = gr.Textbox(label="Its path", placeholder="photos, mine.npz, patients.csv", visible=False)
             told_size = "Pixels of a side that pictures are cut to (0 = as they are)"
-            size = gr.Slider(0, 128, value=0, step=8, label=told_size, visible=False, interactive=True)
+            size = gr.Slider(0, 128, value=SIDE, step=8, label=told_size, visible=False, interactive=True)
             epochs = gr.Slider(1, 100, value=EPOCHS, step=1, label="Epochs", interactive=True)
             with gr.Accordion("More", open=False):
                 network = gr.Radio(["conv", "mlp", "ladder", "draw"], value="conv", label="Network", interactive=True)
@@ -127,7 +128,7 @@ def standing() -> list[Any]:
         "\n\n".join(escaped(line) for line in (*status.lines, *status.rows)),
         gr.Button(interactive=status.ended),
         gr.Button(interactive=not status.ended),
-        gr.Button(interactive=status.ended and status.usable),
+        gr.Button(interactive=status.usable),  # the report may still be written
         gr.Timer(active=not status.ended),
     ]
 
