@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -19,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from served import ZOO, browsing, serving  # noqa: E402
+from visiting import Visit  # noqa: E402
 
 OUT = ROOT / "docs" / "pictures"
 RUNS = ("mnist-cvae", "mnist-holes", "mnist-draw", "faces-drawn")
@@ -41,44 +41,17 @@ TWO = [
 FOOT = [(0.28, 0.82), (0.5, 0.8), (0.76, 0.82)]
 
 
-class Camera:
-    """A page that is open, and how it is photographed."""
-
-    def __init__(self, browser: Any, url: str, size: tuple[int, int] = (WIDE, TALL)) -> None:
-        self.page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        self.page.set_default_timeout(60_000)
-        self.page.goto(url)
-        self.button("Ask").wait_for()
-
-    def button(self, name: str) -> Any:
-        return self.page.get_by_role("button", name=name, exact=True).locator("visible=true").first
-
-    def run(self, name: str) -> None:
-        self.page.get_by_role("combobox", name="Run", exact=True).click()
-        self.page.get_by_role("option", name=name, exact=True).click()
-        self.page.wait_for_timeout(1500)
+class Camera(Visit):
+    """A visit that is photographed."""
 
     def tab(self, name: str) -> None:
-        self.page.get_by_role("tab", name=name, exact=True).click()
-        self.page.wait_for_timeout(1000)
+        super().tab(name)
+        self.page.wait_for_timeout(1000)  # an example comes
 
-    def value(self, name: str) -> None:
-        self.page.get_by_role("radio", name=name, exact=True).locator("visible=true").first.click()
-
-    def said(self, words: str) -> None:
-        self.page.locator(".said").filter(has_text=words).locator("visible=true").first.wait_for()
-        self.page.wait_for_timeout(1200)
-
-    def stroke(self, label: str, points: list[tuple[float, float]]) -> None:
-        canvas = self.page.get_by_role("img", name=f"{label}: arrow keys move, space paints")
-        canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
-        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-        self.page.mouse.move(*places[0])
-        self.page.mouse.down()
-        for place in places[1:]:
-            self.page.mouse.move(*place, steps=6)
-        self.page.mouse.up()
+    def said(self, pattern: str) -> str:
+        words = super().said(pattern)
+        self.page.wait_for_timeout(1200)  # what is shown has faded in
+        return words
 
     def take(self, name: str, whole: bool = True) -> None:
         """Store what is seen, the page from its top (`whole`: all of it), in few colours."""
@@ -156,9 +129,9 @@ def main() -> None:
         browsing() as browser,
     ):
         for visit, size in visits:
-            camera = Camera(browser, server.url, size)
+            camera = Camera(browser, server.url, *size)
             visit(camera)
-            camera.page.close()
+            camera.close()
 
 
 if __name__ == "__main__":
