@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from condvae import load, studio
+from condvae import load, pictures, studio
 from condvae.desk import Desk
 from condvae.settling import crowded, read_fields
 
@@ -45,6 +46,21 @@ def test_what_is_given_stays_and_one_field_may_be_left_out(faces) -> None:
     given = {"skin": ["light"], "pose": [-0.6]}
     assert set(read_fields(faces.learned, x, given, but="hair")) == {"expression", "hair_colour"}
     assert crowded(faces.learned, given, 1) and not crowded(faces.learned, {**given, "hair": ["curly"]}, 1)
+
+
+def test_a_number_that_nobody_told_is_read_and_the_face_keeps_its_pose(faces, tmp_path: Path) -> None:
+    turned = {name: values[0] for name, values in ASKED.items()} | {"pose": 0.9}
+    picture = tmp_path / "turned.png"
+    pictures.save(Image.fromarray(pictures.pixels(faces.generate(turned, 1, seed=3)[0])), picture)
+    told = [f"{name}={value}" for name, value in turned.items() if name not in ("pose", "expression")]
+    reply = studio.restyle(faces, str(picture), told, ["expression=sad"], str(tmp_path / "sad.npz"))
+    assert reply.arrays is not None and abs(reply.arrays["pose"][0] - 0.9) < 0.25
+    wanted = faces.restyle(reply.arrays["real"], {**turned, "expression": "happy"}, {"expression": ["sad"]})
+    straight = faces.restyle(
+        reply.arrays["real"], {**turned, "pose": 0, "expression": "happy"}, {"expression": ["sad"]}
+    )
+    drawn = reply.arrays["images"].reshape(wanted.shape)
+    assert np.abs(drawn - wanted).mean() < 0.5 * np.abs(drawn - straight).mean()
 
 
 def test_few_values_are_summed_over_as_ever() -> None:

@@ -15,14 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from condvae.conditions import Field, Label
+from condvae.conditions import Field, Label, Number
 from condvae.learned import Columns, Learned, columns_of, observe, open_fields, pictures_of, take
 from condvae.nets import evaluating
 from condvae.noise import RowNoise
 from condvae.objectives import distortion
 from condvae.trace import Draw
 
-__all__ = ["SUMMED", "SWEEPS", "Weigher", "best", "combinations", "crowded", "read_fields", "settle", "tiled"]
+__all__ = [
+    "SUMMED",
+    "SWEEPS",
+    "Weigher",
+    "best",
+    "combinations",
+    "crowded",
+    "numberless",
+    "read_fields",
+    "settle",
+    "tiled",
+]
 
 SUMMED = 32  # combinations of values that are summed over; of more, fields are read one after another
 SWEEPS = 2  # how often each field is read, the others as they were read last
@@ -33,6 +44,12 @@ def crowded(learned: Learned, given: Mapping[str, Any], count: int, but: str | N
     32 values together."""
     fields = open_fields(learned.schema, columns_of(learned, given, count), np.arange(count))
     return combinations(tuple(field for field in fields if field.name != but)) > SUMMED
+
+
+def numberless(learned: Learned, given: Mapping[str, Any], count: int) -> bool:
+    """Whether a number that has no blank input is not given of `count` pictures: no label's reading tells it."""
+    fields = open_fields(learned.schema, columns_of(learned, given, count), np.arange(count))
+    return any(isinstance(field, Number) for field in fields)
 
 
 def read_fields(learned: Learned, x: Any, given: Mapping[str, Any], but: str | None = None) -> dict[str, list[Any]]:

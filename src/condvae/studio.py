@@ -26,7 +26,7 @@ from condvae.latent_maps import THUMBNAIL, plane, shade_of
 from condvae.learned import whole
 from condvae.replies import Reply, cell, check_amount, counted, is_arrays, texts, write_npz
 from condvae.runs import Run, opened
-from condvae.settling import crowded, read_fields
+from condvae.settling import crowded, numberless, read_fields
 from condvae.sheets import reduced
 from condvae.sketches import reader_of, some_drawings
 from condvae.storage import write_text
@@ -163,8 +163,8 @@ def under_labels(x: np.ndarray, restyled: np.ndarray, names: Sequence[str]) -> I
 
 
 def as_read(run: Run, found: Seen) -> Seen:
-    """The same with the labels that one picture must be told and that nobody told, read by the model, as notes say."""
-    if len(found.x) == 1 and run.outputs is None and crowded(run.learned, found.given, 1):
+    """The same with what one picture must be told and nobody told, read by the model, as notes say."""
+    if len(found.x) == 1 and (numberless(run.learned, found.given, 1) or crowded(run.learned, found.given, 1)):
         found = fields_read(run, found, None, "; --given FIELD=VALUE says otherwise")
     for field in run.schema.labels if len(found.x) == 1 else ():
         if field.optional or found.given.get(field.name, [None])[0] is not None:
@@ -176,7 +176,7 @@ def as_read(run: Run, found: Seen) -> Seen:
 
 def fields_read(run: Run, found: Seen, but: str | None, hint: str = "") -> Seen:
     """The same with what is not given of its fields, without `but`, read by the model one after another, as a note
-    says: all together have too many values."""
+    says: all together have too many values, or one of them is a number."""
     read = read_fields(run.learned, found.x, found.given, but)
     said = ", ".join(f"{name} {shown(values[0])}" for name, values in read.items())
     return Seen(found.x, {**found.given, **read}, found.names, (*found.notes, f"read from it: {said}{hint}"))

@@ -89,8 +89,9 @@ class Page:
         return str(kept), notes
 
 
-def picture(label: str, height: int | None = None, visible: bool = True) -> gr.Image:
-    """A place for what was drawn, with buttons to download it and to show it as large as the window."""
+def picture(label: str, height: int | None = None, visible: bool = True, plot: bool = False) -> gr.Image:
+    """A place for what was drawn, with buttons to download it and to show it as large as the window; small pictures are
+    shown in their pixels, plots smoothly."""
     return gr.Image(
         label=label,
         type="filepath",
@@ -99,7 +100,7 @@ def picture(label: str, height: int | None = None, visible: bool = True) -> gr.I
         visible=visible,
         interactive=False,
         buttons=["download", "fullscreen"],
-        elem_classes=["drawn"] if height is None else ["drawn", "small"],
+        elem_classes=["drawn", *(["small"] if height else []), *(["plot"] if plot else [])],
     )
 
 

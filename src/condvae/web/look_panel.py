@@ -104,7 +104,7 @@ def mapped(page: Page, name: str) -> None:
         )
         limit = gr.Slider(50, 1000, value=400, step=50, label="Pictures", interactive=True)
     go = gr.Button("Draw the map", variant="primary")
-    out = picture("The map")
+    out = picture("The map", plot=True)
     words = gr.Markdown(elem_classes="said")
     copies = Copies.made("PNG")
 

@@ -38,6 +38,7 @@ CSS = """
 .drawn label[data-testid="block-label"] { position: static; border: 0; box-shadow: none; }
 .drawn .icon-button-wrapper { top: -1.5rem !important; }
 .drawn .image-container { overflow: visible; }
+.plot img { image-rendering: auto; }
 .small .image-container { height: calc(100% - 1.7rem); }
 .said p { margin: 0 0 .4rem; }
 .verdict { font-size: 1.05rem; }

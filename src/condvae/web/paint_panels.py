@@ -114,17 +114,10 @@ def restyle(page: Page, name: str, run: Run) -> Opening | None:
 
     def changed(which: str, *values: Any) -> list[Any]:
         path, notes = chosen.path(page, *values[:count])
-        given = told(run, asking.asked(values[count:]))
-        made = page.actions.restyle(name, path, given, {which: labels[which]}, sketched=chosen.sketched)
+        given, to = asking.asked(values[count:]), {which: labels[which]}
+        made = page.actions.restyle(name, path, given, to, sketched=chosen.sketched)
         return [made.file, say(made, *notes), *copies.of(page, made)]
 
     inputs = [field, *chosen.components, *asking.components]
     page.listen(go.click, changed, inputs, [out, words, *copies.components], "reading")
     return chosen.opening
-
-
-def told(run: Run, given: dict[str, Any]) -> dict[str, Any]:
-    """What is known of a picture; a number that the model must be told and nobody told stands at its mean."""
-    needed = {field.name: list(field.mean) for field in run.schema.numbers if not field.optional}
-    means = {name: mean[0] if len(mean) == 1 else [mean] for name, mean in needed.items()}
-    return means | given

@@ -119,7 +119,7 @@ def read(page: Page, name: str, run: Run) -> Opening | None:
 def proof(page: Page, name: str, run: Run) -> Opening:
     """The run's model card: what it is, how good it is, what it was trained on; drawn when its tab is opened."""
     words = gr.Markdown("The card of this run is being written.", elem_classes="card")
-    curves = picture("Training: the loss over the epochs")
+    curves = picture("Training: the loss over the epochs", plot=True)
     copies = Copies.made("MD")
 
     def told() -> list[Any]:

@@ -57,7 +57,7 @@ def train(page: Page, chosen: gr.Dropdown, tabs: gr.Tabs) -> list[Any]:
                 use = gr.Button("Use it", interactive=False)
         with gr.Column(scale=3, min_width=300):
             words = gr.Markdown("Nothing is trained yet.", elem_classes="said")
-            curves = picture("Loss", visible=False)
+            curves = picture("Loss", visible=False, plot=True)
             drawn = picture("What it draws by now", visible=False)
             told = gr.Markdown()
     timer = gr.Timer(EVERY, active=False)
