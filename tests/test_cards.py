@@ -188,7 +188,7 @@ def test_lists_of_numbers_stand_on_a_line_and_nothing_else_changes(tmp_path: Pat
     write_json(tmp_path / "flat.json", data, flat=True)
     text = (tmp_path / "flat.json").read_text(encoding="utf-8")
     assert json.loads(text) == data
-    assert '"a": [1, 2.5, -3e-07, null, true]' in text and "    [1, 2],\n    [3, 4]\n" in text and '"f": [1]' in text
+    assert '"a": [1, 2.5, -3e-07, null, true]' in text and "  [1, 2],\n  [3, 4]\n" in text and '"f": [1]' in text
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------

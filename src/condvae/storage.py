@@ -31,8 +31,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, data: Any, flat: bool = False) -> None:
-    """Write JSON, atomically, readable by people. flat: each list of numbers on one line, as suits long ones."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    """Write JSON, atomically, readable by people. flat: each list of numbers on one line, and less indented."""
+    text = json.dumps(data, indent=1 if flat else 2, ensure_ascii=False, allow_nan=False)
     write_text(path, (_NUMBERS.sub(lambda found: " ".join(found[0].split()), text) if flat else text) + "\n")
 
 
