@@ -184,17 +184,17 @@ def test_a_blank_page_and_noise_look_like_nothing_it_knows(visit: Visit, tmp_pat
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "mine.png")
     visit.tab("Read")
     upload(visit, tmp_path / "mine.png")
+    visit.page.locator(".small img").locator("visible=true").first.wait_for()
     visit.button("Read").click()
     assert "what it is read as means little" in visit.said("it looks like nothing the model knows")
 
 
 def upload(visit: Visit, path: Path) -> None:
-    """Upload a picture by the button that can be seen, and wait until it is shown."""
+    """Upload a picture by the button that can be seen; it is not shown yet."""
     with visit.page.expect_file_chooser() as choosing:
         visit.button("Upload a picture").click()
     with visit.page.expect_response(re.compile(r"/upload")):
         choosing.value.set_files(str(path))
-    visit.page.wait_for_timeout(700)
 
 
 @pytest.mark.parametrize(
