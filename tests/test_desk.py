@@ -105,8 +105,11 @@ def test_a_request_is_written_as_it_would_be_typed(desk: Desk) -> None:
     assert called("generate", "{'digit': '6'}", n=4, seed=None) == "run.generate({'digit': '6'}, n=4)"
 
 
-def test_the_command_and_the_python_shown_give_the_very_pictures(actions: Actions, tmp_path: Path, monkeypatch) -> None:
-    made = actions.generate("mnist-cvae", {"digit": ["6", "7"]}, 3, 11, 0.8)
+@pytest.mark.parametrize("heat", [0.8, 0.0])
+def test_the_command_and_the_python_shown_give_the_very_pictures(
+    actions: Actions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heat: float
+) -> None:
+    made = actions.generate("mnist-cvae", {"digit": ["6", "7"]}, 3, 11, heat)
     monkeypatch.chdir(tmp_path)
     assert made.phrase is not None and made.reply.arrays is not None
     command = shlex.split(made.phrase.command.replace("asked.png", "asked.npz"))
@@ -159,12 +162,15 @@ def test_every_action_answers(actions: Actions, desk: Desk) -> None:
         actions.classify("mnist-cvae", example),
         actions.interpolate("mnist-cvae", example, example, {"digit": "3"}, {"digit": "3"}, 3),
         actions.plane("mnist-cvae", {"digit": "3"}, 3),
-        actions.point("mnist-cvae", {"digit": "3"}, (1, -1)),
+        actions.point("mnist-cvae", {"digit": "3"}, (-1, 1)),
+        actions.map("mnist-draw", limit=20),
         actions.draw("mnist-draw", {"digit": "3"}, 1),
         actions.card("mnist-cvae"),
     ]
     for one in made:
         told = answer(one)
+        assert one.phrase is not None
+        cli.app.parse_args(shlex.split(one.phrase.command)[1:], exit_on_error=False, print_error=False)
         assert one.phrase is not None and one.phrase.command.startswith("condvae ") and told["said"]
         assert one.file is None or Path(one.file).stat().st_size > 50
     seen = made[0].reply.arrays

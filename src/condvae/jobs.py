@@ -89,12 +89,12 @@ def asked_of(field: Label | Number) -> str:
     return "6" if "6" in field.values else field.values[0]
 
 
-def default_out(name: str, overwrite: bool) -> Path:
+def default_out(name: str, overwrite: bool, under: Path = RUNS) -> Path:
     """runs/NAME, or runs/NAME-2, -3, ... where that is taken."""
-    folder, number = RUNS / name, 1
+    folder, number = under / name, 1
     while not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         number += 1
-        folder = RUNS / f"{name}-{number}"
+        folder = under / f"{name}-{number}"
     return folder
 
 

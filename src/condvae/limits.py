@@ -22,7 +22,6 @@ PICTURES = 256  # pictures of one request
 REQUESTS = 32  # combinations of what is asked at once
 STEPS = 64  # pictures of one walk
 EPOCHS = 500  # of one training
-TEXT = 200  # characters of a line that is written in one hand
 SEED = 2**63 - 1
 
 

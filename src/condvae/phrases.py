@@ -13,8 +13,6 @@ from condvae.runs import Run
 
 __all__ = ["Phrase", "called", "phrased", "words_of"]
 
-NEUTRAL = (None, False, "", (), [])  # values of an option that are not written
-
 
 @dataclass(frozen=True)
 class Phrase:
@@ -71,9 +69,14 @@ def unknown(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in UNKNOWN)
 
 
+def neutral(value: Any) -> bool:
+    """Whether an option of that value is not written; 0 is a value."""
+    return value is None or value is False or value in ("", (), [])
+
+
 def called(task: str, *first: str, **options: Any) -> str:
     """`run.TASK(first, name=value)`, without options that are neutral. first: as they are written."""
-    written = [f"{name}={value!r}" for name, value in options.items() if value not in NEUTRAL]
+    written = [f"{name}={value!r}" for name, value in options.items() if not neutral(value)]
     return f"run.{task}({', '.join([*first, *written])})"
 
 
@@ -89,7 +92,7 @@ def phrased(run: Run, action: str, places: list[str], options: Mapping[str, Any]
             parts.append(flag)
         elif isinstance(value, list | tuple):
             parts += [part for one in value for part in (flag, one)]
-        elif value not in NEUTRAL:
-            parts += [flag, str(value)]
+        elif not neutral(value):  # what begins with a minus would be taken for an option
+            parts += [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
     opening = ["import condvae", "", f"run = condvae.load({str(run.path)!r})"]
     return Phrase(shlex.join(parts), "\n".join([*opening, *lines]) if lines else "")

@@ -26,8 +26,6 @@ __all__ = ["Opening", "Page", "escaped", "picture", "received", "say"]
 # What is called when a panel's tab is opened, with these inputs, and the components that it sets.
 Opening = tuple[Callable[..., Any], list[Any], list[Any]]
 
-TITLES = {Refused: "This cannot be done", Busy: "One moment", Failed: "Something failed"}
-
 
 @dataclass(frozen=True)
 class Page:
@@ -56,7 +54,7 @@ class Page:
                 return await self.gate.through(kind, call, *values)
             except (Refused, Busy, Failed) as error:
                 # The page would render what the sentence quotes as HTML.
-                raise gr.Error(escape(self.said(error)), 12, title=TITLES[type(error)], print_exception=False) from None
+                raise gr.Error(escape(self.said(error)), 12, print_exception=False) from None
 
         return handle
 

@@ -46,7 +46,7 @@ def plane(page: Page, name: str, run: Run) -> None:
         with gr.Column(scale=3, min_width=300):
             out = picture("The plane: click to go there")
             words = gr.Markdown(elem_classes="said")
-            copies = Copies.made("PNG")
+            copies = Copies.made("PNG", "NPZ")
     held = gr.State(None)
 
     def laid(number: float, *values: Any) -> list[Any]:

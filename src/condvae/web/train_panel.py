@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import gradio as gr
 
 from condvae import datasets, workshop
 from condvae.errors import Refused
-from condvae.jobs import RUNS
+from condvae.jobs import RUNS, default_out
 from condvae.progress import clock
 from condvae.uploads import unpacked
 from condvae.web.base import Page, escaped, picture
@@ -72,7 +73,12 @@ def train(page: Page, chosen: gr.Dropdown, tabs: gr.Tabs) -> list[Any]:
         if side and Path(named_or_path).is_dir():
             reading = {**reading, "size": side}
         settings = {"epochs": times, "network": net, "holes": hole, **({"z": units} if units else {})}
-        workshop.begin(named_or_path, settings, data_dir=page.desk.data_dir, reading=reading)
+        try:
+            workshop.begin(named_or_path, settings, data_dir=page.desk.data_dir, reading=reading)
+        except Refused:
+            if what == OWN:  # what was unpacked is of no use to anybody
+                shutil.rmtree(named_or_path, ignore_errors=True)
+            raise
         return standing()
 
     def stopped() -> list[Any]:
@@ -101,11 +107,7 @@ def source(what: str, zipped: str | None, place: str) -> tuple[str, dict[str, An
     if what == OWN:
         if zipped is None:
             raise Refused("no zip has been uploaded yet; drop one where it says so")
-        folder = UPLOADS / (Path(zipped).stem or "pictures")
-        number = 1
-        while folder.exists():
-            number += 1
-            folder = folder.with_name(f"{Path(zipped).stem}-{number}")
+        folder = default_out(Path(zipped).stem or "pictures", False, UPLOADS)
         return str(unpacked(zipped, folder)[0]), {}
     if what == PLACE:
         if not place.strip():
