@@ -379,6 +379,7 @@ def test_it_fits_a_phone(browser: Any, served: Served, tmp_path: Path) -> None:
 
 def test_two_pictures_and_what_lies_between(visit: Visit) -> None:
     visit.tab("Look")
+    visit.unfold("A plane of latents")  # is closed: it has downloads, too
     visit.unfold("From one picture to another")
     buttons = visit.page.get_by_role("button", name="Another example").locator("visible=true")
     for button in (buttons.first, buttons.last, buttons.last):  # the first example, and the second
